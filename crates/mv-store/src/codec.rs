@@ -1,0 +1,223 @@
+//! How a block's bytes are stored: chosen when written, free to change at repack.
+//!
+//! Raw and zstd hold bytes; a list names the objects whose bytes follow one another. Numbers 4 to 7
+//! are set aside for the forms that understand numbers (`docs/FORMAT.md`, section 5).
+
+use std::cell::RefCell;
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The form in which a block is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Encoding {
+    /// The bytes themselves.
+    Raw,
+    /// One zstd frame.
+    Zstd,
+    /// The ids and lengths of other objects, whose bytes in order are this object.
+    List,
+}
+
+impl Encoding {
+    /// The number stored in packs.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Encoding::Raw => 0,
+            Encoding::Zstd => 1,
+            Encoding::List => 2,
+        }
+    }
+
+    /// The encoding of a stored number; none for one that a newer version wrote.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Encoding> {
+        [Encoding::Raw, Encoding::Zstd, Encoding::List].into_iter().find(|e| e.code() == code)
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Encoding::Raw => "raw",
+            Encoding::Zstd => "zstd",
+            Encoding::List => "list",
+        })
+    }
+}
+
+/// The zstd level of single chunks: level 3 is half as fast and no smaller on numeric text.
+pub(crate) const CHUNK_LEVEL: i32 = 1;
+/// The zstd level of blocks of many small objects, where matches across objects pay.
+pub(crate) const SOLID_LEVEL: i32 = 3;
+
+/// Bytes looked at before compression is tried.
+const SAMPLE: usize = 4096;
+/// Bits a byte beyond which a sample counts as noise.
+const NOISE_BITS: f64 = 7.85;
+
+/// Compresses a block if that pays; none means that it is stored raw.
+pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
+    if bytes.len() < 32 || looks_like_noise(bytes) {
+        return Ok(None);
+    }
+    thread_local! {
+        static CONTEXT: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
+    }
+    let packed = CONTEXT.with_borrow_mut(|slot| {
+        let kept = slot.take().filter(|(l, _)| *l == level);
+        let mut compressor = match kept {
+            Some((_, compressor)) => compressor,
+            None => zstd::bulk::Compressor::new(level)?,
+        };
+        let packed = compressor.compress(bytes);
+        *slot = Some((level, compressor));
+        packed
+    });
+    let packed =
+        packed.map_err(|e| Error::Invalid { what: "block", detail: format!("zstd: {e}") })?;
+    // Below a gain of 1/32 reading raw is the better bargain.
+    Ok(if packed.len() + packed.len() / 32 < bytes.len() { Some(packed) } else { None })
+}
+
+/// Estimates the order-0 entropy from a sample spread over the block: 4 KiB cost about 2 µs.
+fn looks_like_noise(bytes: &[u8]) -> bool {
+    if bytes.len() < 4 * SAMPLE {
+        return false;
+    }
+    let mut counts = [0u32; 256];
+    let pieces = 16;
+    let stride = (bytes.len() - SAMPLE / pieces) / (pieces - 1);
+    for piece in 0..pieces {
+        let at = piece * stride;
+        for &byte in &bytes[at..at + SAMPLE / pieces] {
+            counts[usize::from(byte)] += 1;
+        }
+    }
+    let total = f64::from(u32::try_from(SAMPLE).unwrap_or(u32::MAX));
+    let bits: f64 = counts
+        .iter()
+        .filter(|&&n| n > 0)
+        .map(|&n| {
+            let share = f64::from(n) / total;
+            -share * share.log2()
+        })
+        .sum();
+    // 4096 samples of pure noise measure about 7.95 bits, not 8.
+    bits > NOISE_BITS
+}
+
+/// Decodes one zstd frame into exactly `raw_len` bytes.
+///
+/// Strict, because stored bytes are hostile: one frame, nothing after it, no dictionary, no
+/// skippable or legacy frame, a declared size equal to `raw_len`; memory is `raw_len` and the window.
+pub(crate) fn decompress(
+    packed: &[u8],
+    raw_len: usize,
+    into: &mut Vec<u8>,
+) -> std::result::Result<(), String> {
+    check_frame(packed, raw_len)?;
+    thread_local! {
+        static CONTEXT: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    let start = into.len();
+    into.resize(start + raw_len, 0);
+    let outcome = CONTEXT.with_borrow_mut(|slot| {
+        let mut decompressor = match slot.take() {
+            Some(kept) => kept,
+            None => zstd::bulk::Decompressor::new()?,
+        };
+        let outcome = decompressor.decompress_to_buffer(packed, &mut into[start..]);
+        *slot = Some(decompressor);
+        outcome
+    });
+    match outcome {
+        Ok(n) if n == raw_len => Ok(()),
+        Ok(n) => Err(format!("decodes to {n} bytes, recorded are {raw_len}")),
+        Err(e) => Err(format!("zstd: {e}")),
+    }
+}
+
+/// Reads a frame header (RFC 8878, section 3.1.1.1) and refuses all but the form that we write.
+fn check_frame(packed: &[u8], raw_len: usize) -> std::result::Result<(), String> {
+    if packed.get(..4) != Some(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        return Err("not a zstd frame".into());
+    }
+    let descriptor = *packed.get(4).ok_or("zstd frame ends in its header")?;
+    if descriptor & 0b11 != 0 {
+        return Err("zstd frame wants a dictionary".into());
+    }
+    if zstd::zstd_safe::find_frame_compressed_size(packed).ok() != Some(packed.len()) {
+        return Err("zstd frame does not end with the block".into());
+    }
+    match zstd::zstd_safe::get_frame_content_size(packed) {
+        Ok(Some(size)) if size == raw_len as u64 => Ok(()),
+        Ok(Some(size)) => Err(format!("zstd frame declares {size} bytes, recorded are {raw_len}")),
+        _ => Err("zstd frame declares no size".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        compress(bytes, 3).unwrap().unwrap()
+    }
+
+    fn unpacked(packed: &[u8], len: usize) -> std::result::Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        decompress(packed, len, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn what_was_packed_comes_back() {
+        let text = b"weights and biases ".repeat(1000);
+        assert_eq!(unpacked(&packed(&text), text.len()).unwrap(), text);
+    }
+
+    #[test]
+    fn noise_is_left_alone() {
+        let mut noise = vec![0; 1 << 16];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        assert!(compress(&noise, 1).unwrap().is_none());
+        assert!(looks_like_noise(&noise));
+    }
+
+    #[test]
+    fn a_declared_size_that_lies_is_refused() {
+        let frame = packed(&[0; 100_000]);
+        for lie in [0, 1, 99_999, 100_001, 1 << 30] {
+            assert!(unpacked(&frame, lie).is_err(), "{lie}");
+        }
+    }
+
+    #[test]
+    fn two_frames_or_trailing_bytes_are_refused() {
+        let frame = packed(&[0; 1000]);
+        let twice = [&frame[..], &frame[..]].concat();
+        assert!(unpacked(&twice, 2000).is_err());
+        assert!(unpacked(&twice, 1000).is_err());
+        assert!(unpacked(&[&frame[..], b"x"].concat(), 1000).is_err());
+    }
+
+    #[test]
+    fn skippable_legacy_and_dictionary_frames_are_refused() {
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0];
+        assert!(unpacked(&skippable, 1).is_err());
+        let legacy = [0x24, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0];
+        assert!(unpacked(&legacy, 1).is_err());
+        let mut frame = packed(&[0; 1000]);
+        frame[4] |= 1;
+        assert!(unpacked(&frame, 1000).is_err());
+    }
+
+    #[test]
+    fn a_frame_cut_anywhere_is_refused() {
+        let frame = packed(b"abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc");
+        for end in 0..frame.len() {
+            assert!(unpacked(&frame[..end], 45).is_err(), "{end}");
+        }
+    }
+}

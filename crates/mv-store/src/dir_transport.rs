@@ -1,0 +1,176 @@
+//! [`Transport`] over a directory: a project's `.mv`, or a shared directory that a team mounts.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, IoContext, Result};
+use crate::fs as repo_fs;
+use crate::fs::TempFile;
+use crate::hash::{Nonce, nonce_hex};
+use crate::transport::Transport;
+
+/// A directory of named byte objects. Symlinks and special files in it are refused.
+#[derive(Clone, Debug)]
+pub struct DirTransport {
+    root: PathBuf,
+}
+
+impl DirTransport {
+    /// The directory, which need not exist before the first `create`.
+    #[must_use]
+    pub fn open(root: &Path) -> DirTransport {
+        DirTransport { root: root.to_path_buf() }
+    }
+
+    /// Where a name is kept. Names are made by this program, never taken from stored bytes.
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        let proper = !name.is_empty()
+            && name.split('/').all(|part| {
+                !part.is_empty()
+                    && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            });
+        if proper {
+            Ok(self.root.join(name))
+        } else {
+            Err(Error::Invalid {
+                what: "object name",
+                detail: format!("`{}`", name.escape_default()),
+            })
+        }
+    }
+}
+
+/// Turns "not found" into `Absent`, whatever else stays what it is.
+fn absent<T>(name: &str, outcome: Result<T>) -> Result<T> {
+    match outcome {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Absent { name: name.to_owned() })
+        }
+        other => other,
+    }
+}
+
+impl Transport for DirTransport {
+    fn read(&self, name: &str, cap: u64) -> Result<Vec<u8>> {
+        let found = repo_fs::read_capped(&self.path(name)?, cap)?;
+        found.ok_or_else(|| Error::Absent { name: name.to_owned() })
+    }
+
+    fn read_range(&self, name: &str, start: u64, len: u64) -> Result<Vec<u8>> {
+        let path = self.path(name)?;
+        let file = absent(name, repo_fs::open_regular(&path))?;
+        let size = file.metadata().at("stat", &path)?.len();
+        if start.checked_add(len).is_none_or(|end| end > size) {
+            return Err(Error::corrupt("file", path.display(), format!("ends at {size}")));
+        }
+        let wanted = usize::try_from(len)
+            .map_err(|_| Error::Invalid { what: "range", detail: format!("{len} bytes") })?;
+        let mut bytes = vec![0; wanted];
+        repo_fs::read_at(&file, &path, &mut bytes, start)?;
+        Ok(bytes)
+    }
+
+    fn size(&self, name: &str) -> Result<Option<u64>> {
+        let path = self.path(name)?;
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+            Ok(_) => Err(Error::corrupt("file", path.display(), "it is not a regular file")),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).at("stat", &path),
+        }
+    }
+
+    fn create(&self, name: &str, bytes: &[u8], nonce: &Nonce) -> Result<()> {
+        let path = self.path(name)?;
+        let mut file = TempFile::create(&self.root.join("tmp"), &nonce_hex(nonce))?;
+        file.append(bytes)?;
+        match file.publish_new(&path) {
+            Err(Error::Exists { .. }) => Err(Error::Exists { name: name.to_owned() }),
+            other => other,
+        }
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let path = self.path(prefix)?;
+        let entries = match fs::read_dir(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.at("list", &path)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.at("list", &path)?;
+            if let Some(name) = entry.file_name().to_str() {
+                names.push(format!("{prefix}/{name}"));
+            }
+        }
+        Ok(names)
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        repo_fs::remove(&self.path(name)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> (tempfile::TempDir, DirTransport) {
+        let dir = tempfile::tempdir().unwrap();
+        let transport = DirTransport::open(dir.path());
+        (dir, transport)
+    }
+
+    #[test]
+    fn of_racing_creates_one_wins_and_its_bytes_stay() {
+        let (_dir, transport) = new();
+        let won: Vec<bool> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8u8)
+                .map(|n| {
+                    let transport = &transport;
+                    scope.spawn(move || transport.create("state/1", &[n], &[n; 16]).is_ok())
+                })
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(won.iter().filter(|&&w| w).count(), 1);
+        let winner = u8::try_from(won.iter().position(|&w| w).unwrap()).unwrap();
+        assert_eq!(transport.read("state/1", 10).unwrap(), [winner]);
+    }
+
+    #[test]
+    fn nothing_is_left_in_tmp_after_a_create() {
+        let (dir, transport) = new();
+        transport.create("a/b", b"x", &[1; 16]).unwrap();
+        assert!(matches!(transport.create("a/b", b"y", &[2; 16]), Err(Error::Exists { .. })));
+        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn names_that_are_paths_are_refused() {
+        let (_dir, transport) = new();
+        for name in ["", "/x", "../x", "a//b", "a/..", "a\0b", "a/./b"] {
+            assert!(matches!(transport.read(name, 1), Err(Error::Invalid { .. })), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_symlink_in_the_directory_is_refused() {
+        let (dir, transport) = new();
+        std::os::unix::fs::symlink("/etc/hostname", dir.path().join("x")).unwrap();
+        assert!(matches!(transport.read("x", 1 << 20), Err(Error::Corrupt { .. })));
+        assert!(matches!(transport.size("x"), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn reading_past_the_end_is_an_error() {
+        let (_dir, transport) = new();
+        transport.create("x", b"abc", &[1; 16]).unwrap();
+        assert_eq!(transport.read_range("x", 1, 2).unwrap(), b"bc");
+        assert!(transport.read_range("x", 2, 2).is_err());
+        assert!(transport.read_range("x", u64::MAX, 2).is_err());
+        assert!(matches!(transport.read("x", 2), Err(Error::Invalid { .. })));
+        assert!(matches!(transport.read("y", 2), Err(Error::Absent { .. })));
+    }
+}

@@ -1,0 +1,53 @@
+//! The object store of `mv`: bytes in, ids out, and the same bytes back.
+//!
+//! An **object** is bytes whose id is their BLAKE3. Objects live in **packs**: immutable files
+//! that hold compressed **blocks** and end in an index. A large file is one object stored as a
+//! *list* of **chunks**, cut where its content says, so that an edit stores only what changed.
+//!
+//! What this crate promises:
+//!
+//! - every object is compared with its id when it is written and again when it is read;
+//! - a pack appears under its final name only when it is whole and durable;
+//! - stored bytes are hostile: any length, count or offset is checked before it is used.
+//!
+//! What it leaves to others: which packs are live (the state chain of `mv-graph`), what objects
+//! mean, and who may delete them.
+//!
+//! Modules are listed bottom-up; each uses only those above it.
+
+mod error;
+pub mod fs;
+mod hash;
+mod progress;
+mod transport;
+
+mod dir_transport;
+
+mod codec;
+pub mod cut;
+mod list;
+pub mod pack;
+
+mod store;
+
+mod file_writer;
+mod writer;
+
+mod consolidate;
+mod verify;
+
+pub use codec::Encoding;
+pub use consolidate::{Merge, merge_packs, plan_merge};
+pub use dir_transport::DirTransport;
+pub use error::{Error, IoContext, Result};
+pub use hash::{BlobHasher, Hash, HashPrefix, Kind, Nonce, Nonces, id_of, nonce_hex};
+pub use list::ListItem;
+pub use pack::PackId;
+pub use progress::{Progress, Task, TaskSnapshot, Unit};
+pub use store::{PackInfo, Store};
+pub use transport::Transport;
+pub use verify::{PackCheck, PackProblem, verify_pack};
+pub use writer::{StoreWriter, Written};
+
+/// The largest object that is stored as one block, in bytes; larger ones are lists of chunks.
+pub const MAX_BLOCK: usize = 16 << 20;

@@ -1,0 +1,126 @@
+//! Writing a pack: blocks are appended to a temporary file, the index is gathered in memory.
+
+use std::path::Path;
+
+use super::{
+    BLOCK_LEN, Block, HEADER_MAGIC, ID_LEN, MAX_OBJECTS, PLACE_LEN, PackId, Place, TRAILER_LEN,
+    TRAILER_MAGIC, VERSION,
+};
+use crate::codec::Encoding;
+use crate::error::{Error, Result};
+use crate::fs::TempFile;
+use crate::hash::{Hash, Kind, Nonce, nonce_hex};
+
+/// A pack that is being written.
+pub(crate) struct PackBuilder {
+    file: TempFile,
+    hasher: blake3::Hasher,
+    objects: Vec<(Hash, Place)>,
+    blocks: Vec<Block>,
+}
+
+/// A pack that is whole, still under its temporary name.
+pub(crate) struct ClosedPack {
+    pub(crate) id: PackId,
+    pub(crate) bytes: u64,
+    file: TempFile,
+}
+
+impl PackBuilder {
+    pub(crate) fn create(dir: &Path, nonce: &Nonce) -> Result<PackBuilder> {
+        let mut builder = PackBuilder {
+            file: TempFile::create(dir, &nonce_hex(nonce))?,
+            hasher: blake3::Hasher::new(),
+            objects: Vec::new(),
+            blocks: Vec::new(),
+        };
+        let mut header = Vec::with_capacity(24);
+        header.extend_from_slice(&HEADER_MAGIC);
+        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(nonce);
+        builder.write(&header)?;
+        Ok(builder)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.file.append(bytes)
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= super::FULL_PACK || self.objects.len() >= MAX_OBJECTS as usize / 2
+    }
+
+    /// Appends one stored block and the objects that it holds: `(id, start, len)` in the raw bytes.
+    pub(crate) fn append(
+        &mut self,
+        kind: Kind,
+        encoding: Encoding,
+        stored: &[u8],
+        raw_len: u64,
+        members: &[(Hash, u32, u32)],
+    ) -> Result<()> {
+        let too_large = || Error::Invalid { what: "block", detail: "it is too large".into() };
+        let stored_len = u32::try_from(stored.len()).map_err(|_| too_large())?;
+        let number = u32::try_from(self.blocks.len()).map_err(|_| too_large())?;
+        self.blocks.push(Block { offset: self.len(), raw_len, stored_len, encoding, kind });
+        self.objects.extend(
+            members.iter().map(|&(id, start, len)| (id, Place { block: number, start, len })),
+        );
+        self.write(stored)
+    }
+
+    /// Writes index and trailer. The file is whole then, but neither durable nor visible.
+    pub(crate) fn close(mut self) -> Result<ClosedPack> {
+        self.objects.sort_unstable_by_key(|(id, _)| *id);
+        let offset = self.len();
+        let mut footer = encode_footer(&self.objects, &self.blocks);
+        let counts = [self.objects.len(), self.blocks.len(), 0, 0];
+        for count in counts {
+            footer.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        footer.extend_from_slice(&offset.to_le_bytes());
+        let check = blake3::hash(&footer);
+        footer.extend_from_slice(check.as_bytes());
+        footer.extend_from_slice(&TRAILER_MAGIC);
+        self.write(&footer)?;
+        let id = PackId(Hash(*self.hasher.finalize().as_bytes()));
+        Ok(ClosedPack { id, bytes: self.file.len(), file: self.file })
+    }
+}
+
+fn encode_footer(objects: &[(Hash, Place)], blocks: &[Block]) -> Vec<u8> {
+    let len = objects.len() * (ID_LEN + PLACE_LEN) + blocks.len() * BLOCK_LEN;
+    let mut footer = Vec::with_capacity(len + usize::try_from(TRAILER_LEN).unwrap_or(0));
+    for (id, _) in objects {
+        footer.extend_from_slice(&id.0);
+    }
+    for (_, place) in objects {
+        for number in [place.block, place.start, place.len] {
+            footer.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    for block in blocks {
+        footer.extend_from_slice(&block.offset.to_le_bytes());
+        footer.extend_from_slice(&block.raw_len.to_le_bytes());
+        footer.extend_from_slice(&block.stored_len.to_le_bytes());
+        footer.extend_from_slice(&[block.encoding.code(), block.kind.code(), 0, 0]);
+    }
+    footer
+}
+
+impl ClosedPack {
+    /// Makes the pack durable and gives it its final name below `root`.
+    pub(crate) fn publish(self, root: &Path) -> Result<PackId> {
+        match self.file.publish_new(&root.join(self.id.file_name())) {
+            // The name is the hash of the bytes, so what is there is this pack.
+            Ok(()) | Err(Error::Exists { .. }) => Ok(self.id),
+            Err(e) => Err(e),
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The read side: a snapshot of the live packs of one repository.
+//!
+//! Cheap to clone and safe to share between threads. Packs are opened when first needed; at most
+//! [`OPEN_FILES`] of them keep a file open, so any number of packs works under `ulimit -n 64`.
+
+mod blocks;
+mod cache;
+mod chunks;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::codec::Encoding;
+use crate::error::{Error, Result};
+use crate::hash::{BlobHasher, Hash, HashPrefix, Kind, id_of};
+use crate::list::{List, ListItem};
+use crate::pack::{Block, Pack, PackId, Place};
+use crate::progress::Task;
+
+use cache::BlockCache;
+use chunks::Chunks;
+
+/// Pack files kept open at once.
+const OPEN_FILES: usize = 12;
+
+/// A snapshot of live packs.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    root: PathBuf,
+    slots: Vec<Slot>,
+    /// Where the last object was found: neighbours are usually in the same pack.
+    last: AtomicUsize,
+    /// Open pack files, least recently used first. Held only to look up and to open, never while reading.
+    files: Mutex<VecDeque<(usize, Arc<File>)>>,
+    /// Decoded blocks that hold several objects, least recently used first. Never held while decoding.
+    blocks: Mutex<BlockCache>,
+}
+
+struct Slot {
+    id: PackId,
+    pack: OnceLock<Pack>,
+}
+
+/// An object that was found.
+#[derive(Clone, Copy)]
+struct Found {
+    slot: usize,
+    place: Place,
+    block: Block,
+}
+
+/// A pack of the snapshot, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackInfo {
+    /// Its name.
+    pub id: PackId,
+    /// Length of its file.
+    pub bytes: u64,
+    /// Objects in it.
+    pub objects: u32,
+}
+
+impl Store {
+    /// A snapshot of the given packs below `root`. Nothing is read yet.
+    #[must_use]
+    pub fn open(root: &Path, packs: &[PackId]) -> Store {
+        let slots = packs.iter().map(|&id| Slot { id, pack: OnceLock::new() }).collect();
+        Store(Arc::new(Shared {
+            root: root.to_path_buf(),
+            slots,
+            last: AtomicUsize::new(0),
+            files: Mutex::default(),
+            blocks: Mutex::default(),
+        }))
+    }
+
+    /// The repository folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// The same snapshot without some of its packs.
+    #[must_use]
+    pub fn without(&self, packs: &[PackId]) -> Store {
+        let kept: Vec<_> = self.pack_ids().filter(|id| !packs.contains(id)).collect();
+        Store::open(&self.0.root, &kept)
+    }
+
+    /// The ids of the snapshot's packs.
+    pub fn pack_ids(&self) -> impl Iterator<Item = PackId> {
+        self.0.slots.iter().map(|slot| slot.id)
+    }
+
+    /// Every pack in numbers; opens them all.
+    ///
+    /// # Errors
+    /// `Stale`, `Corrupt`, `Io` of the first pack that does not open.
+    pub fn packs(&self) -> Result<Vec<PackInfo>> {
+        (0..self.0.slots.len())
+            .map(|slot| {
+                let pack = self.pack(slot)?;
+                Ok(PackInfo { id: pack.id, bytes: pack.bytes, objects: pack.index.objects() })
+            })
+            .collect()
+    }
+
+    fn pack(&self, slot: usize) -> Result<&Pack> {
+        let slot = &self.0.slots[slot];
+        if let Some(pack) = slot.pack.get() {
+            return Ok(pack);
+        }
+        let opened = Pack::open(&self.0.root, slot.id)?;
+        Ok(slot.pack.get_or_init(|| opened))
+    }
+
+    fn locate(&self, id: &Hash) -> Result<Option<Found>> {
+        let count = self.0.slots.len();
+        let last = self.0.last.load(Ordering::Relaxed);
+        for turn in 0..count {
+            // The newest packs are listed by id, not by age: the last hit is the best first guess.
+            let slot =
+                if turn == 0 { last.min(count - 1) } else { turn - usize::from(turn <= last) };
+            let pack = self.pack(slot)?;
+            if let Some(n) = pack.index.find(id) {
+                let (place, block) = pack.index.place(n)?;
+                if slot != last {
+                    self.0.last.store(slot, Ordering::Relaxed);
+                }
+                return Ok(Some(Found { slot, place, block }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_as(&self, kind: Kind, id: &Hash) -> Result<Found> {
+        let found = self.locate(id)?.ok_or(Error::Missing { kind, id: *id })?;
+        if found.block.kind == kind {
+            Ok(found)
+        } else {
+            let detail = format!("it is stored as a {}", found.block.kind);
+            Err(Error::Corrupt { what: "object", name: format!("{kind} {id}"), detail })
+        }
+    }
+
+    /// Whether the object is here. A pack that cannot be read counts as not having it: the writer
+    /// then stores the object again, which is always safe.
+    #[must_use]
+    pub fn contains(&self, id: &Hash) -> bool {
+        self.locate(id).is_ok_and(|found| found.is_some())
+    }
+
+    /// Whether the object is here, telling an unreadable pack from a missing object.
+    ///
+    /// # Errors
+    /// `Stale`, `Corrupt`, `Io`.
+    pub fn has(&self, id: &Hash) -> Result<bool> {
+        Ok(self.locate(id)?.is_some())
+    }
+
+    /// A blob's length, without reading it.
+    ///
+    /// # Errors
+    /// `Missing`, or what opening a pack gives.
+    pub fn len_of(&self, id: &Hash) -> Result<u64> {
+        let found = self.find_as(Kind::Blob, id)?;
+        Ok(found.raw_len())
+    }
+
+    /// The bytes that an object's block takes in its pack, shared out by raw length when the block
+    /// holds several objects.
+    ///
+    /// # Errors
+    /// `Missing`, or what opening a pack gives.
+    pub fn stored_len_of(&self, id: &Hash) -> Result<u64> {
+        let found = self.locate(id)?.ok_or(Error::Missing { kind: Kind::Blob, id: *id })?;
+        let stored = u64::from(found.block.stored_len);
+        if found.block.encoding == Encoding::List || found.block.raw_len == 0 {
+            return Ok(stored);
+        }
+        Ok(stored * u64::from(found.place.len) / found.block.raw_len)
+    }
+
+    /// Reads a whole object and compares it with its id.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Invalid` if it has more than `cap` bytes, `Io`.
+    pub fn get(&self, kind: Kind, id: &Hash, cap: u64) -> Result<Vec<u8>> {
+        let found = self.find_as(kind, id)?;
+        if found.raw_len() > cap {
+            let detail = format!("{kind} `{id}` has {} bytes, the limit is {cap}", found.raw_len());
+            return Err(Error::Invalid { what: "object", detail });
+        }
+        if found.block.encoding == Encoding::List {
+            let mut bytes = Vec::new();
+            self.copy_to(id, None, &mut |piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            })?;
+            return Ok(bytes);
+        }
+        let bytes = self.bytes_of(&found)?;
+        if id_of(kind, &bytes) == *id { Ok(bytes) } else { Err(mismatch(kind, id)) }
+    }
+
+    /// Reads an object that is no list, without comparing it with its id.
+    fn bytes_of(&self, found: &Found) -> Result<Vec<u8>> {
+        let (start, len) = (found.place.start as usize, found.place.len as usize);
+        if start == 0 && len as u64 == found.block.raw_len {
+            return self.decode(found.slot, &found.block);
+        }
+        let key = (found.slot, found.place.block);
+        let cached = self.0.blocks.lock().unwrap_or_else(PoisonError::into_inner).get(key);
+        let block = match cached {
+            Some(block) => block,
+            None => {
+                let block = Arc::new(self.decode(found.slot, &found.block)?);
+                self.0.blocks.lock().unwrap_or_else(PoisonError::into_inner).put(key, &block);
+                block
+            }
+        };
+        block.get(start..start + len).map(<[u8]>::to_vec).ok_or_else(|| {
+            Error::corrupt("pack", self.0.slots[found.slot].id, "a block is shorter than recorded")
+        })
+    }
+
+    fn decode(&self, slot: usize, block: &Block) -> Result<Vec<u8>> {
+        self.pack(slot)?.decoded(&*self.file(slot)?, block)
+    }
+
+    fn file(&self, slot: usize) -> Result<Arc<File>> {
+        let mut files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = files.iter().position(|(s, _)| *s == slot) {
+            if let Some(entry) = files.remove(at) {
+                files.push_back(entry);
+            }
+        } else {
+            if files.len() >= OPEN_FILES {
+                files.pop_front();
+            }
+            files.push_back((slot, self.pack(slot)?.open_file()?));
+        }
+        files
+            .back()
+            .map(|(_, file)| Arc::clone(file))
+            .ok_or_else(|| Error::Stale { name: slot.to_string() })
+    }
+
+    fn list_of(&self, found: &Found, id: &Hash) -> Result<List> {
+        let bytes = self.decode(found.slot, &found.block)?;
+        List::decode(&bytes, Some(found.block.raw_len), id)
+    }
+
+    /// Streams a blob of any size, in order, in pieces of at most a few MiB, and compares the whole
+    /// with its id. An error at the end means that what was handed out is not the object.
+    /// Decodes on all cores; memory stays under 32 MiB.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Cancelled`, `Io`, or what `out` returns.
+    pub fn copy_to(
+        &self,
+        id: &Hash,
+        task: Option<&Task>,
+        out: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    ) -> Result<u64> {
+        let found = self.find_as(Kind::Blob, id)?;
+        if found.block.encoding != Encoding::List {
+            let bytes = self.bytes_of(&found)?;
+            if id_of(Kind::Blob, &bytes) != *id {
+                return Err(mismatch(Kind::Blob, id));
+            }
+            out(&bytes)?;
+            if let Some(task) = task {
+                task.add(bytes.len() as u64);
+            }
+            return Ok(bytes.len() as u64);
+        }
+        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
+        let mut hasher = BlobHasher::new();
+        let mut written = 0;
+        let mut current = self.decode_window(&chunks.next_window()?)?;
+        while !current.is_empty() {
+            task.map_or(Ok(()), Task::check)?;
+            let following = chunks.next_window()?;
+            let (next, emitted) = rayon::join(
+                || self.decode_window(&following),
+                || {
+                    current.iter().try_for_each(|piece| {
+                        hasher.update(piece);
+                        written += piece.len() as u64;
+                        if let Some(task) = task {
+                            task.add(piece.len() as u64);
+                        }
+                        out(piece)
+                    })
+                },
+            );
+            emitted?;
+            current = next?;
+        }
+        if hasher.finish() != *id {
+            return Err(self.blame(id, &found));
+        }
+        Ok(written)
+    }
+
+    /// Decodes chunks in parallel, unverified: the whole is compared with the blob's id.
+    fn decode_window(&self, window: &[ListItem]) -> Result<Vec<Vec<u8>>> {
+        window.par_iter().map(|item| self.chunk(item)).collect()
+    }
+
+    fn chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
+        let found = self.find_as(Kind::Blob, &item.id)?;
+        if found.block.encoding == Encoding::List || found.raw_len() != item.len {
+            return Err(Error::corrupt("chunk", item.id, "it is not what the list says"));
+        }
+        self.bytes_of(&found)
+    }
+
+    /// Names the chunk that makes a blob come out wrong.
+    fn blame(&self, id: &Hash, found: &Found) -> Error {
+        let culprit = || -> Result<Option<Hash>> {
+            let mut chunks = Chunks::new(self, self.list_of(found, id)?);
+            while let Some(item) = chunks.next()? {
+                if id_of(Kind::Blob, &self.chunk(&item)?) != item.id {
+                    return Ok(Some(item.id));
+                }
+            }
+            Ok(None)
+        };
+        match culprit() {
+            Ok(Some(chunk)) => {
+                Error::corrupt("blob", id, format!("its chunk `{chunk}` is damaged"))
+            }
+            Ok(None) => mismatch(Kind::Blob, id),
+            Err(e) => e,
+        }
+    }
+
+    /// Reads part of a blob, verified chunk by chunk; costs the chunks that the range touches.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Invalid` if the range leaves the blob, `Io`.
+    pub fn read_range(&self, id: &Hash, start: u64, len: u64) -> Result<Vec<u8>> {
+        let found = self.find_as(Kind::Blob, id)?;
+        let end =
+            start.checked_add(len).filter(|&end| end <= found.raw_len()).ok_or_else(|| {
+                let detail = format!("{len} bytes at {start} of {}", found.raw_len());
+                Error::Invalid { what: "range", detail }
+            })?;
+        let cut = |bytes: &[u8], at: u64| -> Vec<u8> {
+            let low =
+                usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+            let high =
+                usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+            bytes[low..high.max(low)].to_vec()
+        };
+        if found.block.encoding != Encoding::List {
+            return Ok(cut(&self.get(Kind::Blob, id, u64::MAX)?, 0));
+        }
+        let mut out = Vec::new();
+        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
+        let mut at = chunks.skip_to(start)?;
+        while let Some(item) = chunks.next()?.filter(|_| at < end) {
+            if at + item.len > start {
+                let bytes = self.chunk(&item)?;
+                if id_of(Kind::Blob, &bytes) != item.id {
+                    return Err(mismatch(Kind::Blob, &item.id));
+                }
+                out.extend_from_slice(&cut(&bytes, at));
+            }
+            at += item.len;
+        }
+        Ok(out)
+    }
+
+    /// The list nodes and chunks that a blob is made of; none when it is stored whole.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Io`.
+    pub fn children(&self, id: &Hash) -> Result<Option<Vec<Hash>>> {
+        let found = self.find_as(Kind::Blob, id)?;
+        if found.block.encoding != Encoding::List {
+            return Ok(None);
+        }
+        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
+        let mut ids = Vec::new();
+        while let Some(item) = chunks.next()? {
+            ids.push(item.id);
+        }
+        ids.append(&mut chunks.nodes);
+        Ok(Some(ids))
+    }
+
+    /// The objects of a kind whose ids begin with the prefix.
+    ///
+    /// # Errors
+    /// What opening a pack gives.
+    pub fn find(&self, prefix: &HashPrefix, kind: Kind) -> Result<Vec<Hash>> {
+        let mut ids = Vec::new();
+        for slot in 0..self.0.slots.len() {
+            let index = &self.pack(slot)?.index;
+            for n in index.find_prefix(prefix) {
+                if index.place(n)?.1.kind == kind {
+                    ids.push(index.id(n));
+                }
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("root", &self.0.root)
+            .field("packs", &self.0.slots.len())
+            .finish()
+    }
+}
+
+impl Found {
+    fn raw_len(&self) -> u64 {
+        match self.block.encoding {
+            Encoding::List => self.block.raw_len,
+            Encoding::Raw | Encoding::Zstd => u64::from(self.place.len),
+        }
+    }
+}
+
+fn mismatch(kind: Kind, id: &Hash) -> Error {
+    Error::Corrupt {
+        what: "object",
+        name: format!("{kind} {id}"),
+        detail: "its bytes do not match its id".into(),
+    }
+}
