@@ -1,0 +1,5 @@
+//! The program `mv`; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    mv_cli::main()
+}

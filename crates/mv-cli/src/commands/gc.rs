@@ -1,0 +1,173 @@
+//! `mv gc`: says what nobody can reach any more, and deletes it on request.
+
+use std::time::Duration;
+
+use mv_repo::gc::{self, GcOptions, GcOutcome, GcPlan};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::failure::Result;
+use crate::format;
+use crate::ui::{Role, Ui};
+
+/// Delete what no branch, tag or recent state can reach
+///
+/// Prints its plan and does nothing without `--apply`. Tagged versions and stages are always kept.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  mv gc\n  mv gc --apply\n  mv gc --keep-last 50 --keep-within 90d --apply"
+)]
+pub(crate) struct Args {
+    /// Do it
+    #[arg(long)]
+    apply: bool,
+    /// Keep what the last N commands could reach; 64 when not given
+    #[arg(long, value_name = "N")]
+    keep_last: Option<usize>,
+    /// Keep what commands of this age could reach, such as 12w; 30d when not given
+    #[arg(long, value_name = "D", value_parser = format::parse_duration)]
+    keep_within: Option<Duration>,
+    /// Delete no pack younger than this
+    #[arg(long, value_name = "D", value_parser = format::parse_duration, default_value = "1d")]
+    grace: Duration,
+}
+
+#[derive(Serialize)]
+struct Document {
+    applied: bool,
+    drop_versions: Vec<VersionDocument>,
+    drop_packs: Vec<PackDocument>,
+    rewrite_packs: Vec<PackDocument>,
+    expired_packs: Vec<PackDocument>,
+    paths: Vec<PathBytes>,
+    free_bytes: u64,
+    kept_bytes: u64,
+    freed_bytes: u64,
+    condemned_packs: u64,
+}
+
+#[derive(Serialize)]
+struct VersionDocument {
+    id: String,
+    version: String,
+}
+
+#[derive(Serialize)]
+struct PackDocument {
+    id: String,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct PathBytes {
+    path: String,
+    bytes: u64,
+}
+
+impl From<&GcPlan> for Document {
+    fn from(plan: &GcPlan) -> Document {
+        let packs = |packs: &[(mv_store::PackId, u64)]| {
+            packs
+                .iter()
+                .map(|(id, bytes)| PackDocument { id: id.to_string(), bytes: *bytes })
+                .collect()
+        };
+        let version = |(id, version): &(mv_store::Hash, String)| VersionDocument {
+            id: id.to_hex(),
+            version: version.clone(),
+        };
+        Document {
+            applied: false,
+            drop_versions: plan.drop_versions.iter().map(version).collect(),
+            drop_packs: packs(&plan.drop_packs),
+            rewrite_packs: packs(&plan.rewrite_packs),
+            expired_packs: packs(&plan.expired_packs),
+            paths: plan
+                .paths
+                .iter()
+                .map(|(path, bytes)| PathBytes { path: path.clone(), bytes: *bytes })
+                .collect(),
+            free_bytes: plan.free_bytes,
+            kept_bytes: plan.kept_bytes,
+            freed_bytes: 0,
+            condemned_packs: 0,
+        }
+    }
+}
+
+pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
+    let (repo, session) = context.open()?;
+    let options =
+        GcOptions { keep_last: args.keep_last, keep_within: args.keep_within, grace: args.grace };
+    let plan = gc::plan(&repo, &options, &session)?;
+    let ui = &context.ui;
+    let mut document = Document::from(&plan);
+    if !ui.json {
+        print(ui, &plan);
+    }
+    let nothing = plan.is_empty();
+    if args.apply {
+        let done = gc::apply(&repo, &plan, &session)?;
+        document.applied = true;
+        document.freed_bytes = done.freed_bytes;
+        document.condemned_packs = done.packs_condemned;
+        if !ui.json {
+            told(ui, &done);
+        }
+    } else if !nothing {
+        ui.hint("nothing was deleted; do it with `mv gc --apply`");
+    }
+    if ui.json {
+        ui.document(&document)?;
+    }
+    Ok(0)
+}
+
+fn told(ui: &Ui<'_>, done: &GcOutcome) {
+    let removed = format::count(done.packs_removed, "pack");
+    ui.say(format!("freed {}, deleted {removed}", format::bytes(done.freed_bytes)));
+    if done.packs_condemned > 0 {
+        let retired = format::count(done.packs_condemned, "pack");
+        ui.note(format!(
+            "{retired} retired: a later `gc --apply` deletes what no running command can be reading"
+        ));
+    }
+}
+
+fn print(ui: &Ui<'_>, plan: &GcPlan) {
+    if !plan.drop_versions.is_empty() {
+        ui.line(ui.paint.paint(Role::Heading, "versions that nothing reaches"));
+        for (id, version) in &plan.drop_versions {
+            ui.line(format!(
+                "  {} {}",
+                ui.paint.paint(Role::Id, id.short()),
+                format::text(version)
+            ));
+        }
+    }
+    if !plan.paths.is_empty() {
+        ui.line(ui.paint.paint(Role::Heading, "their files"));
+        for (path, bytes) in &plan.paths {
+            ui.line(format!("  {:>7}  {}", format::bytes(*bytes), format::text(path)));
+        }
+    }
+    for (verb, packs) in [
+        ("retire", &plan.drop_packs),
+        ("rewrite", &plan.rewrite_packs),
+        ("delete", &plan.expired_packs),
+    ] {
+        if !packs.is_empty() {
+            let bytes = packs.iter().map(|(_, bytes)| bytes).sum();
+            ui.line(format!(
+                "{verb} {}, {}",
+                format::count(packs.len() as u64, "pack"),
+                format::bytes(bytes)
+            ));
+        }
+    }
+    ui.line(format!(
+        "{} can be freed, {} are kept",
+        format::bytes(plan.free_bytes),
+        format::bytes(plan.kept_bytes)
+    ));
+}

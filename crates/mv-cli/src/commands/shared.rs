@@ -1,0 +1,210 @@
+//! What several commands print in the same words.
+
+use std::io::Write;
+use std::str::FromStr;
+
+use mv_graph::diff::{Change, ChangeKind};
+use mv_graph::{Component, Mode, RepoPath, Scalar};
+use mv_repo::checkout::CheckoutOutcome;
+use mv_store::Hash;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::format;
+use crate::json::PathDocument;
+use crate::ui::{Role, Ui};
+
+/// Where HEAD is: `on branch main at v1.0.0 (3f2a9c…)`.
+pub(crate) fn position(
+    ui: &Ui<'_>,
+    branch: Option<&str>,
+    head: Option<&Hash>,
+    version: Option<&str>,
+) -> String {
+    let place = match branch {
+        Some(name) => format!("on branch {}", ui.paint.paint(Role::Name, format::text(name))),
+        None => "not on a branch".to_owned(),
+    };
+    match (head, version) {
+        (None, _) => format!("{place}, no versions yet"),
+        (Some(id), None) => format!("{place} at {}", ui.paint.paint(Role::Id, id.short())),
+        (Some(id), Some(version)) => {
+            let version = ui.paint.paint(Role::Name, format::text(version));
+            format!("{place} at {version} ({})", ui.paint.paint(Role::Id, id.short()))
+        }
+    }
+}
+
+/// The changes of one component under its name, or nothing.
+pub(crate) fn changes(ui: &Ui<'_>, component: Component, changes: &[&Change]) {
+    if changes.is_empty() {
+        return;
+    }
+    ui.line(ui.paint.paint(Role::Heading, component));
+    for change in changes {
+        let word = format!("{:<10}", change.kind.as_str());
+        ui.line(format!("  {} {}", ui.paint.paint(role(change.kind), word), shown(change)));
+    }
+}
+
+/// The path of a change; an empty directory ends in a slash.
+pub(crate) fn shown(change: &Change) -> String {
+    let entry = change.to.as_ref().or(change.from.as_ref());
+    let slash = if entry.is_some_and(|e| e.mode == Mode::Dir) { "/" } else { "" };
+    format!("{}{slash}", change.path.display_escaped())
+}
+
+/// The colour of a kind of change.
+pub(crate) fn role(kind: ChangeKind) -> Role {
+    match kind {
+        ChangeKind::Added => Role::Added,
+        ChangeKind::Deleted => Role::Removed,
+        ChangeKind::Modified | ChangeKind::TypeChange => Role::Changed,
+    }
+}
+
+/// Warns of what could not be recorded, and why.
+pub(crate) fn skipped(ui: &Ui<'_>, skipped: &[(String, String)]) {
+    for (path, reason) in skipped {
+        ui.warn(format!("left out `{}`: {}", format::text(path), format::text(reason)));
+    }
+}
+
+/// The failure of `ls` and `cat`, with a way to find the file that is not there.
+pub(crate) fn not_in_version(error: mv_repo::Error) -> Failure {
+    let failure = Failure::from(error);
+    match failure.code {
+        "usage" => failure.hint("list the files of a version with `mv ls HEAD`"),
+        _ => failure,
+    }
+}
+
+/// Paths as they are, each followed by a NUL byte.
+pub(crate) fn raw_paths<'a>(ui: &Ui<'_>, paths: impl Iterator<Item = &'a RepoPath>) {
+    let mut data = ui.data();
+    for path in paths {
+        if data.write_all(path.as_bytes()).and_then(|()| data.write_all(&[0])).is_err() {
+            // The failure is kept by the ui and told at the end.
+            return;
+        }
+    }
+}
+
+/// `KEY=VALUE` with a scalar.
+pub(crate) fn scalar_pair(text: &str) -> std::result::Result<(String, Scalar), String> {
+    text_pair(text).map(|(name, value)| (name, Scalar::parse(&value)))
+}
+
+/// `KEY=VALUE`.
+pub(crate) fn text_pair(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+/// A component's name.
+pub(crate) fn component(text: &str) -> std::result::Result<Component, String> {
+    Component::from_str(text).map_err(|_| "it is one of code, data, model and env".to_owned())
+}
+
+#[derive(Serialize)]
+struct CheckoutDocument<'a> {
+    branch: Option<&'a str>,
+    id: String,
+    version: &'a str,
+    written: u64,
+    removed: u64,
+    bytes: u64,
+    failed: Vec<FailedDocument<'a>>,
+    saved: Option<String>,
+}
+
+/// A file that could not be written.
+#[derive(Serialize)]
+pub(crate) struct FailedDocument<'a> {
+    #[serde(flatten)]
+    path: PathDocument,
+    detail: &'a str,
+}
+
+/// The files that could not be written, for `--json`.
+pub(crate) fn failed_documents(failed: &[(RepoPath, String)]) -> Vec<FailedDocument<'_>> {
+    failed.iter().map(|(path, detail)| FailedDocument { path: path.into(), detail }).collect()
+}
+
+/// Tells how `checkout` or `restore` ended; files that could not be written make it a failure.
+pub(crate) fn checked_out(context: &Context<'_>, done: &CheckoutOutcome) -> Result<u8> {
+    let ui = &context.ui;
+    if ui.json {
+        ui.document(&CheckoutDocument {
+            branch: done.branch.as_deref(),
+            id: done.id.to_hex(),
+            version: &done.version,
+            written: done.written,
+            removed: done.removed,
+            bytes: done.bytes,
+            failed: failed_documents(&done.failed),
+            saved: done.saved.map(|id| id.to_hex()),
+        })?;
+    } else {
+        ui.say(position(ui, done.branch.as_deref(), Some(&done.id), Some(&done.version)));
+        ui.say(moved(done.written, done.removed, Some(done.bytes)));
+        if done.saved.is_some() {
+            ui.hint("what was overwritten is kept: `mv undo` brings it back");
+        }
+    }
+    Ok(failed(ui, &done.failed))
+}
+
+/// Tells of files that could not be written; gives the exit code.
+pub(crate) fn failed(ui: &Ui<'_>, failed: &[(RepoPath, String)]) -> u8 {
+    if failed.is_empty() {
+        return 0;
+    }
+    for (path, detail) in failed {
+        ui.warn(format!("could not write `{}`: {}", path.display_escaped(), format::text(detail)));
+    }
+    let count = format::count(failed.len() as u64, "file");
+    let failure = Failure::integrity(format!("{count} could not be written"));
+    ui.complain(&failure.hint("see what is damaged with `mv fsck --full`"))
+}
+
+/// `12 files written, 1 file removed, 34 MB`.
+pub(crate) fn moved(written: u64, removed: u64, bytes: Option<u64>) -> String {
+    if written == 0 && removed == 0 {
+        return "no file had to change".to_owned();
+    }
+    let mut text = format!("{} written", format::count(written, "file"));
+    if removed > 0 {
+        text.push_str(&format!(", {} removed", format::count(removed, "file")));
+    }
+    if let Some(bytes) = bytes {
+        text.push_str(&format!(", {}", format::bytes(bytes)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_split_at_the_first_equals_sign() {
+        assert_eq!(text_pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(text_pair("a="), Ok(("a".into(), String::new())));
+        assert!(text_pair("=b").is_err());
+        assert!(text_pair("a").is_err());
+        assert_eq!(scalar_pair("lr=1e-3"), Ok(("lr".into(), Scalar::parse("1e-3"))));
+    }
+
+    #[test]
+    fn what_moved_is_told_in_one_line() {
+        assert_eq!(moved(1, 0, None), "1 file written");
+        assert_eq!(moved(12, 1, Some(34_000_000)), "12 files written, 1 file removed, 34 MB");
+        assert_eq!(moved(0, 0, Some(0)), "no file had to change");
+    }
+}

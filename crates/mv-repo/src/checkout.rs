@@ -1,0 +1,256 @@
+//! Putting a version into the working tree.
+//!
+//! A checkout is a plan, made without touching anything, and an apply. The plan joins what differs
+//! between HEAD and the target with what differs between HEAD and the working tree; whatever
+//! would be lost is a conflict. The apply writes files under temporary names and renames them,
+//! between setting a mark and publishing the record that moves HEAD, so that a checkout that was
+//! killed is reported and finished by the same command.
+
+mod apply;
+mod plan;
+
+use mv_graph::{Component, Head, Manifest, RefName, RepoPath, State};
+use mv_store::Hash;
+
+pub(crate) use plan::Local;
+
+use crate::branch;
+use crate::error::{Error, Result};
+use crate::mark::Mark;
+use crate::repo::{PathArg, Repo};
+use crate::saved;
+use crate::session::Session;
+use crate::snapshot::Snapshot;
+
+/// What to check out.
+#[derive(Clone, Debug, Default)]
+pub struct CheckoutOptions {
+    /// A branch or revision; HEAD when none is given.
+    pub target: Option<String>,
+    /// A branch to make at the target and to go on.
+    pub create_branch: Option<RefName>,
+    /// Only these components, and HEAD stays; all when empty.
+    pub only: Vec<Component>,
+    /// Only these paths, and HEAD stays; all when empty.
+    pub paths: Vec<PathArg>,
+    /// Overwrite uncommitted work; it is saved for `undo`.
+    pub force: bool,
+}
+
+/// What a checkout did.
+#[derive(Clone, Debug)]
+pub struct CheckoutOutcome {
+    /// The branch that HEAD is on now.
+    pub branch: Option<String>,
+    /// The version put in place.
+    pub id: Hash,
+    /// How it is called.
+    pub version: String,
+    /// Files written.
+    pub written: u64,
+    /// Files removed.
+    pub removed: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Files that could not be put in place, and why. HEAD has not moved if there are any.
+    pub failed: Vec<(RepoPath, String)>,
+    /// A version that holds what was overwritten.
+    pub saved: Option<Hash>,
+}
+
+/// A move of HEAD that comes with new content of the working tree.
+pub(crate) struct Switch<'a> {
+    pub(crate) operation: String,
+    pub(crate) target: Hash,
+    /// Whether the scope is everything, so that the working tree equals the target afterwards.
+    pub(crate) whole: bool,
+    /// Which paths the target's content is taken for.
+    pub(crate) scope: &'a dyn Fn(Component, &RepoPath) -> bool,
+    pub(crate) local: Local,
+    /// What to do to the state beside recording what was saved.
+    pub(crate) edit: &'a dyn Fn(&mut State) -> Result<()>,
+    /// A version whose files are put on top of the target's: what an undone operation overwrote.
+    pub(crate) overlay: Option<Manifest>,
+}
+
+/// Checks out a branch, a version, or some of its files.
+///
+/// # Errors
+/// `Refused` with the paths whose uncommitted content would be lost; `UnknownRevision`, `Policy`
+/// for a branch name that is taken; `LostRace`, `Io`. Files whose content is damaged do not end
+/// the checkout: they are listed in the outcome.
+pub fn checkout(
+    repo: &Repo,
+    options: &CheckoutOptions,
+    session: &Session,
+) -> Result<CheckoutOutcome> {
+    let _lock = repo.lock()?;
+    let repo = &repo.fresh(session)?;
+    let text = options.target.as_deref();
+    let existing = text.and_then(|t| repo.state().branch(t));
+    if options.target.is_none()
+        && options.create_branch.is_some()
+        && repo.state().head_target().is_none()
+    {
+        return rename_unborn(repo, options, session);
+    }
+    let target = match existing {
+        Some(branch) => branch.target,
+        None => repo.resolve(text.unwrap_or("HEAD"), session)?,
+    };
+    let name = text.unwrap_or("HEAD");
+    if !options.only.is_empty() || !options.paths.is_empty() {
+        if options.create_branch.is_some() {
+            return Err(Error::invalid("option", "`-b` does not go with `--only` or paths"));
+        }
+        return partial(repo, name, target, options, session);
+    }
+    let head = match (&options.create_branch, existing) {
+        (Some(new), _) => {
+            branch::check_free(repo.state(), new)?;
+            Some(Head::Branch(new.clone()))
+        }
+        (None, Some(branch)) => Some(Head::Branch(branch.name.clone())),
+        (None, None) if text.is_none_or(|t| t == "HEAD") => None,
+        (None, None) => Some(Head::Detached(target)),
+    };
+    let made = options.create_branch.clone();
+    let operation = match &made {
+        Some(new) => format!("checkout -b {new} {name}"),
+        None => format!("checkout {name}"),
+    };
+    let switch = Switch {
+        operation,
+        target,
+        whole: true,
+        scope: &|_, _| true,
+        local: if options.force { Local::Overwrite } else { Local::Refuse },
+        edit: &|state| {
+            if let Some(new) = &made {
+                branch::check_free(state, new)?;
+                state.set_branch(new.clone(), target);
+            }
+            if let Some(Head::Branch(on)) = &head
+                && state.branch(on.as_str()).map(|b| b.target) != Some(target)
+            {
+                return Err(Error::LostRace { generation: state.generation });
+            }
+            if let Some(head) = &head {
+                state.head = head.clone();
+            }
+            Ok(())
+        },
+        overlay: None,
+    };
+    run(repo, &switch, session)
+}
+
+/// `checkout -b` before the first commit: HEAD is on a branch that does not exist, and goes on another.
+fn rename_unborn(
+    repo: &Repo,
+    options: &CheckoutOptions,
+    session: &Session,
+) -> Result<CheckoutOutcome> {
+    let Some(new) = &options.create_branch else { return Err(Error::NothingToCommit) };
+    branch::check_free(repo.state(), new)?;
+    repo.advance(session, &format!("checkout -b {new}"), &[], &[], &mut |state| {
+        state.head = Head::Branch(new.clone());
+        Ok(())
+    })?;
+    Ok(CheckoutOutcome {
+        branch: Some(new.to_string()),
+        id: Hash::ZERO,
+        version: String::new(),
+        written: 0,
+        removed: 0,
+        bytes: 0,
+        failed: Vec::new(),
+        saved: None,
+    })
+}
+
+/// Takes some files of a version into the working tree; HEAD stays. Files of the scope that the
+/// version does not have are removed if a whole component is taken.
+fn partial(
+    repo: &Repo,
+    name: &str,
+    target: Hash,
+    options: &CheckoutOptions,
+    session: &Session,
+) -> Result<CheckoutOutcome> {
+    let scope = |component: Component, path: &RepoPath| {
+        (options.only.is_empty() || options.only.contains(&component))
+            && crate::repo::covered(&options.paths, path)
+    };
+    let switch = Switch {
+        operation: format!("checkout {name} (some files)"),
+        target,
+        whole: false,
+        scope: &scope,
+        local: if options.force { Local::Overwrite } else { Local::Refuse },
+        edit: &|_| Ok(()),
+        overlay: None,
+    };
+    run(repo, &switch, session)
+}
+
+/// Plans, saves what would be lost if that was asked for, applies, and publishes the record.
+pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result<CheckoutOutcome> {
+    let mut snapshot = Snapshot::take(repo, session)?;
+    let target = repo.manifest(&switch.target)?;
+    let plan = plan::plan(repo, &mut snapshot, &target, switch, session)?;
+    let saved = saved::keep(repo, &snapshot, &plan.overwritten, &switch.operation, session)?;
+    let operation = switch.operation.clone();
+    let unchanged = plan.is_empty();
+    let mark =
+        Mark { target: switch.target, done: false, boot_id: session.boot_id.clone(), operation };
+    if !unchanged {
+        mark.set(repo, session)?;
+    }
+    let applied = apply::apply(repo, &plan, session)?;
+    let version = repo.version_of(&switch.target, &target);
+    let mut outcome = CheckoutOutcome {
+        branch: None,
+        id: switch.target,
+        version,
+        written: applied.written,
+        removed: applied.removed,
+        bytes: applied.bytes,
+        failed: applied.failed,
+        saved: saved.as_ref().map(|s| s.id),
+    };
+    let packs = saved.as_ref().map_or(&[][..], |s| &s.packs);
+    let roots: Vec<Hash> = saved.iter().map(|s| s.id).chain([switch.target]).collect();
+    if outcome.failed.is_empty() {
+        let expected = repo.state().head.clone();
+        let record = repo.advance(session, &switch.operation, packs, &roots, &mut |state| {
+            if state.head != expected {
+                return Err(Error::LostRace { generation: state.generation });
+            }
+            state.saved = saved.as_ref().map(|s| s.id);
+            state.touched_worktree = !unchanged;
+            (switch.edit)(state)
+        })?;
+        let head = record.state.head_target();
+        apply::save_cache(repo, &snapshot, &plan, &applied.stats, head, session);
+        if !unchanged || Mark::read(repo).is_ok_and(|m| m.is_some_and(|m| !m.done)) {
+            mark.finish(repo, session)?;
+        }
+        outcome.branch = record.state.head_branch().map(ToString::to_string);
+    } else {
+        if let Some(saved) = &saved {
+            repo.advance(
+                session,
+                &format!("{} (failed)", switch.operation),
+                packs,
+                &roots,
+                &mut |state| {
+                    state.saved = Some(saved.id);
+                    Ok(())
+                },
+            )?;
+        }
+        outcome.branch = repo.state().head_branch().map(ToString::to_string);
+    }
+    Ok(outcome)
+}

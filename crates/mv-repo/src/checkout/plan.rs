@@ -1,0 +1,281 @@
+//! What a checkout will do, and whether it may.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mv_graph::diff::{self, ListedFile};
+use mv_graph::{Component, FileEntry, Manifest, Mode, RepoPath};
+
+use super::Switch;
+use crate::error::{Error, Result};
+use crate::mark::Mark;
+use crate::repo::Repo;
+use crate::session::Session;
+use crate::snapshot::{Candidate, Content, Depth, Snapshot, content_of};
+use crate::worktree::scan::Found;
+
+/// What happens to uncommitted work that is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Local {
+    /// The checkout is refused.
+    Refuse,
+    /// The checkout is refused for content that is not in the repository; other content is replaced.
+    RefuseNew,
+    /// It is saved and overwritten.
+    Overwrite,
+}
+
+/// What a checkout will do.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Files, symlinks and empty directories to put in place, by path.
+    pub(crate) write: Vec<ListedFile>,
+    /// Files to take away, by path.
+    pub(crate) remove: Vec<RepoPath>,
+    /// Files whose content is lost from the working tree and is in no version, by path.
+    pub(crate) overwritten: Vec<RepoPath>,
+    /// The working tree's files that are already as the target has them.
+    pub(crate) settled: Vec<(RepoPath, Content)>,
+    /// Paths that stay as they are although the target differs.
+    pub(crate) kept: BTreeSet<RepoPath>,
+    /// Whether the working tree will equal the target.
+    pub(crate) exact: bool,
+}
+
+impl Plan {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.write.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// Makes the plan.
+///
+/// For each path, with what HEAD, the target and the working tree have:
+///
+/// | the working tree has | then |
+/// |---|---|
+/// | what the target has | nothing is done |
+/// | what HEAD has, or nothing where HEAD has something | the target's is put in place |
+/// | something else, and the target has what HEAD has | it stays (with `--force`: is overwritten) |
+/// | something else | conflict |
+pub(crate) fn plan(
+    repo: &Repo,
+    snapshot: &mut Snapshot,
+    target: &Manifest,
+    switch: &Switch<'_>,
+    session: &Session,
+) -> Result<Plan> {
+    snapshot.examine(Depth::Content, session)?;
+    let mut wanted = changes_to(repo, snapshot, target, switch)?;
+    add_overlay(repo, &mut wanted, switch)?;
+    // A checkout that was cut off leaves files of its target: they are nobody's work.
+    let leftovers = leftovers(repo, snapshot)?;
+    let local: BTreeMap<&RepoPath, &Candidate> =
+        snapshot.candidates.iter().filter(|c| c.change().is_some()).map(|c| (&c.path, c)).collect();
+    let mut plan = Plan { exact: switch.whole, ..Plan::default() };
+    let mut conflicts = BTreeSet::new();
+    for (path, want) in &wanted {
+        match local.get(path) {
+            None => plan.put(path, want),
+            Some(candidate) => {
+                let content = candidate.content;
+                match content {
+                    None => plan.put(path, want),
+                    Some(c) if want.is_some_and(|w| w.1 == c.entry) => {
+                        plan.settled.push((path.clone(), c))
+                    }
+                    Some(c) if leftovers.get(path) == Some(&c.entry) => plan.put(path, want),
+                    Some(_) if switch.local == Local::Overwrite => {
+                        plan.overwritten.push(path.clone());
+                        plan.put(path, want);
+                    }
+                    Some(c)
+                        if switch.local == Local::RefuseNew
+                            && repo.store().contains(&c.entry.id) =>
+                    {
+                        plan.put(path, want);
+                    }
+                    Some(_) => drop(conflicts.insert(path.clone())),
+                }
+            }
+        }
+    }
+    for (path, candidate) in &local {
+        if wanted.contains_key(*path) {
+            continue;
+        }
+        let base = candidate.base.filter(|(component, _)| (switch.scope)(*component, path));
+        let leftover = candidate.content.is_some_and(|c| leftovers.get(path) == Some(&c.entry));
+        match (base, candidate.content) {
+            // A deleted file comes back: nothing is lost by that.
+            (Some(base), None) => plan.put(path, &Some(base)),
+            (Some(base), Some(_)) if leftover => plan.put(path, &Some(base)),
+            (None, Some(_)) if leftover => plan.put(path, &None),
+            (Some(base), Some(_)) if switch.local == Local::Overwrite => {
+                plan.overwritten.push((*path).clone());
+                plan.put(path, &Some(base));
+            }
+            _ => {
+                plan.exact = false;
+                plan.kept.insert((*path).clone());
+            }
+        }
+    }
+    plan.write.sort_by(|a, b| a.path.cmp(&b.path));
+    plan.remove.sort();
+    obstacles(snapshot, &mut plan, switch, &mut conflicts)?;
+    if !switch.whole {
+        // Taking some files from a version is undone by putting back what was there before.
+        let replaced = plan.write.iter().map(|f| &f.path).chain(&plan.remove);
+        let there: Vec<_> =
+            replaced.filter(|path| snapshot.scan.get(path).is_some()).cloned().collect();
+        plan.overwritten.extend(there);
+    }
+    if !conflicts.is_empty() {
+        let what = format!("`{}` would overwrite uncommitted work", switch.operation);
+        return Err(Error::Refused { what, paths: conflicts.into_iter().collect() });
+    }
+    plan.overwritten.sort();
+    plan.overwritten.dedup();
+    Ok(plan)
+}
+
+impl Plan {
+    fn put(&mut self, path: &RepoPath, want: &Option<(Component, FileEntry)>) {
+        match want {
+            Some((component, entry)) => {
+                self.write.push(ListedFile {
+                    path: path.clone(),
+                    component: *component,
+                    entry: *entry,
+                });
+            }
+            None => self.remove.push(path.clone()),
+        }
+    }
+}
+
+type Wanted = BTreeMap<RepoPath, Option<(Component, FileEntry)>>;
+
+/// What the target has at each path where it differs from HEAD, within the scope.
+fn changes_to(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    target: &Manifest,
+    switch: &Switch<'_>,
+) -> Result<Wanted> {
+    let from = snapshot.head.as_ref().map(|(_, manifest)| manifest);
+    let changes = diff::changes(repo.store(), from, Some(target))?;
+    let inside = changes.into_iter().filter(|c| (switch.scope)(c.component, &c.path));
+    Ok(inside.map(|c| (c.path, c.to.map(|to| (c.component, to)))).collect())
+}
+
+fn add_overlay(repo: &Repo, wanted: &mut Wanted, switch: &Switch<'_>) -> Result<()> {
+    if let Some(overlay) = &switch.overlay {
+        for file in diff::list(repo.store(), overlay)? {
+            wanted.insert(file.path, Some((file.component, file.entry)));
+        }
+    }
+    Ok(())
+}
+
+fn leftovers(repo: &Repo, snapshot: &Snapshot) -> Result<BTreeMap<RepoPath, FileEntry>> {
+    let unfinished = Mark::read(repo)?.filter(|mark| !mark.done);
+    let Some(mark) = unfinished else { return Ok(BTreeMap::new()) };
+    let from = snapshot.head.as_ref().map(|(_, manifest)| manifest);
+    let target = repo.manifest(&mark.target)?;
+    let changes = diff::changes(repo.store(), from, Some(&target))?;
+    Ok(changes.into_iter().filter_map(|c| Some((c.path, c.to?))).collect())
+}
+
+/// Looks for what the scan does not list and a write would destroy: ignored and special files, and
+/// files of the user's where directories must be or the other way round.
+fn obstacles(
+    snapshot: &Snapshot,
+    plan: &mut Plan,
+    switch: &Switch<'_>,
+    conflicts: &mut BTreeSet<RepoPath>,
+) -> Result<()> {
+    let removed: BTreeSet<&RepoPath> = plan.remove.iter().collect();
+    let written: BTreeSet<&RepoPath> = plan.write.iter().map(|f| &f.path).collect();
+    let mut found: Vec<RepoPath> = Vec::new();
+    let mut checked: BTreeSet<RepoPath> = BTreeSet::new();
+    for file in &plan.write {
+        // A file where one of the path's directories must be.
+        for dir in file.path.ancestors() {
+            if !checked.insert(dir.clone()) || removed.contains(&dir) {
+                continue;
+            }
+            if let Some((mode, _)) = snapshot.root.stat(&dir)?
+                && mode != Some(Mode::Dir)
+            {
+                found.push(dir);
+            }
+        }
+        let known = snapshot.scan.get(&file.path).is_some();
+        match snapshot.root.stat(&file.path) {
+            Ok(None) | Err(Error::Blocked { .. }) => {}
+            Ok(Some((Some(Mode::Dir), _))) if file.entry.mode != Mode::Dir => {
+                let below = snapshot.everything_below(&file.path)?;
+                found.extend(below.into_iter().filter(|path| !removed.contains(path)));
+            }
+            Ok(Some((Some(Mode::Dir), _))) => {}
+            // The scan does not know it: it is ignored, or no file at all.
+            Ok(Some(_)) if !known => found.push(file.path.clone()),
+            Ok(Some(_)) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    for path in found {
+        // What the plan itself replaces was judged above.
+        if written.contains(&path) && snapshot.scan.get(&path).is_some() {
+            continue;
+        }
+        if switch.local == Local::Overwrite && snapshot.is_storable(&path)? {
+            if !written.contains(&path) {
+                plan.remove.push(path.clone());
+            }
+            plan.overwritten.push(path);
+        } else {
+            conflicts.insert(path);
+        }
+    }
+    plan.remove.sort();
+    plan.remove.dedup();
+    Ok(())
+}
+
+impl Snapshot {
+    /// Every file below a directory of the working tree, ignored ones included.
+    fn everything_below(&self, dir: &RepoPath) -> Result<Vec<RepoPath>> {
+        let mut files = Vec::new();
+        let mut dirs = vec![dir.clone()];
+        while let Some(dir) = dirs.pop() {
+            for (name, mode) in self.root.names(&dir)? {
+                let path = dir
+                    .join(&name)
+                    .map_err(|why| Error::BadName { name: dir.to_path(), why: why.to_string() })?;
+                if mode == Some(Mode::Dir) { dirs.push(path) } else { files.push(path) }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Whether a path holds something that a version can hold, hence that can be saved.
+    fn is_storable(&self, path: &RepoPath) -> Result<bool> {
+        Ok(matches!(
+            self.root.stat(path)?,
+            Some((Some(Mode::File | Mode::Exec | Mode::Symlink), _))
+        ))
+    }
+}
+
+/// What is known of a file that was just put in place.
+pub(crate) fn placed(file: &ListedFile, stat: crate::worktree::Stat) -> Content {
+    let found = Found {
+        component: file.component,
+        mode: file.entry.mode,
+        stat,
+        known: Some(file.entry.id),
+    };
+    content_of(&found, file.entry)
+}

@@ -1,0 +1,445 @@
+//! Taking a snapshot of the working tree as a new version.
+//!
+//! Scan, store what is new, build the trees bottom-up, write the manifest, publish the pack, then
+//! the state record. Killed at any point before the record, a commit leaves nothing but files in
+//! `tmp` and perhaps an unnamed pack, which gc removes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mv_graph::diff::{Change, ListedFile};
+use mv_graph::{
+    Component, ComponentRef, FileEntry, Head, Manifest, Mode, Person, RefName, RepoPath, Scalar,
+    Tag, build_trees,
+};
+use mv_store::{Hash, IoContext as _, Kind, StoreWriter, Task, Unit, Written};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::maintain;
+use crate::mark::Mark;
+use crate::repo::{PathArg, Repo, covered};
+use crate::session::Session;
+use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
+use crate::status::skipped;
+use crate::tag;
+use crate::worktree::{read_link, read_stable};
+
+/// Files below this size are gathered in blocks with their neighbours.
+const SMALL: u64 = 64 << 10;
+/// Files from this size on are stored one after the other, each on all cores.
+const LARGE: u64 = 8 << 20;
+/// Small files are handed to threads in groups of about this many bytes.
+const GROUP: u64 = 256 << 10;
+
+/// What to record beside the files.
+#[derive(Clone, Debug, Default)]
+pub struct CommitOptions {
+    /// Why, for people. Needed unless amending.
+    pub message: Option<String>,
+    /// Hyper-parameters.
+    pub params: Vec<(String, Scalar)>,
+    /// Measurements.
+    pub metrics: Vec<(String, Scalar)>,
+    /// Anything else.
+    pub metadata: Vec<(String, String)>,
+    /// A tag for the new version.
+    pub tag: Option<RefName>,
+    /// Who made it; the session's author when none is given.
+    pub author: Option<Person>,
+    /// Make a version even if nothing changed.
+    pub allow_empty: bool,
+    /// Replace the current version instead of adding one.
+    pub amend: bool,
+    /// Only these paths; everything when empty.
+    pub paths: Vec<PathArg>,
+}
+
+/// What was recorded.
+#[derive(Clone, Debug)]
+pub struct CommitOutcome {
+    /// The new version.
+    pub id: Hash,
+    /// How it is called.
+    pub version: String,
+    /// The branch that moved; none on a detached HEAD.
+    pub branch: Option<String>,
+    /// Bytes of all files of the version.
+    pub logical_bytes: u64,
+    /// Bytes of content that was not in the repository before.
+    pub new_bytes: u64,
+    /// Bytes that the repository grew by.
+    pub stored_bytes: u64,
+    /// Files of the version.
+    pub files: u64,
+    /// What differs from the parent.
+    pub changes: Vec<Change>,
+    /// Things that were not versioned, and why.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// Makes a version of the working tree.
+///
+/// # Errors
+/// `NothingToCommit`, `Invalid`, `Policy` for a tag that is taken, `Unfinished` after an
+/// interrupted checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
+pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<CommitOutcome> {
+    let _lock = repo.lock()?;
+    let repo = &repo.fresh(session)?;
+    if let Some(name) = &options.tag {
+        tag::check_free(repo.state(), name)?;
+    }
+    let mut snapshot = Snapshot::take(repo, session)?;
+    Mark::refuse_pending(repo, session, &snapshot)?;
+    check_paths(repo, options, &mut snapshot)?;
+    if snapshot.candidates.is_empty() && !wants_version(options) {
+        return Err(Error::NothingToCommit);
+    }
+    let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
+    store_candidates(&mut snapshot, &options.paths, &writer, session)?;
+    let (changes, files) = if options.paths.is_empty() {
+        (snapshot.changes(), snapshot.files()?)
+    } else {
+        partial(repo, &mut snapshot, &options.paths)?
+    };
+    if changes.is_empty() && !wants_version(options) {
+        snapshot.remember(repo, session);
+        return Err(Error::NothingToCommit);
+    }
+    let (components, totals) = store_trees(&files, &writer)?;
+    let manifest = describe(repo, &snapshot, options, components, session)?;
+    let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
+    let written = writer.finish()?;
+    publish(repo, options, &manifest, id, &written, session)?;
+    if options.paths.is_empty() {
+        save_cache(repo, &snapshot, id, session);
+    }
+    Mark::clear(repo)?;
+    maintain::after(repo, session);
+    let version = match &options.tag {
+        Some(tag) if tag.version().is_some() => tag.to_string(),
+        _ => manifest.created.version_stamp(),
+    };
+    Ok(CommitOutcome {
+        id,
+        version,
+        branch: repo.state().head_branch().map(ToString::to_string),
+        logical_bytes: totals.1,
+        new_bytes: written.new_bytes,
+        stored_bytes: written.stored_bytes,
+        files: totals.0,
+        changes,
+        skipped: skipped(&snapshot),
+    })
+}
+
+fn wants_version(options: &CommitOptions) -> bool {
+    options.allow_empty || options.amend
+}
+
+/// Refuses a path argument that names nothing, now or in HEAD.
+fn check_paths(repo: &Repo, options: &CommitOptions, snapshot: &mut Snapshot) -> Result<()> {
+    for arg in &options.paths {
+        let PathArg::Path(path) = arg else { continue };
+        let there = snapshot.scan.get(path).is_some()
+            || snapshot.scan.is_dir(path)
+            || snapshot.candidates.iter().any(|c| arg.covers(&c.path));
+        if !there && !snapshot.head_files(repo)?.iter().any(|f| arg.covers(&f.path)) {
+            return Err(Error::invalid("path", format!("`{path}` matches no file")));
+        }
+    }
+    Ok(())
+}
+
+/// Stores the content of every candidate and notes its id.
+fn store_candidates(
+    snapshot: &mut Snapshot,
+    paths: &[PathArg],
+    writer: &StoreWriter<'_>,
+    session: &Session,
+) -> Result<()> {
+    let task = session.progress.task("storing", Unit::Bytes);
+    let (mut small, mut medium, mut large, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (at, candidate) in snapshot.candidates.iter().enumerate() {
+        let Some(now) = candidate.now.filter(|_| covered(paths, &candidate.path)) else { continue };
+        total += now.stat.size;
+        match now.stat.size {
+            0..SMALL => small.push(at),
+            SMALL..LARGE => medium.push(at),
+            LARGE.. => large.push(at),
+        }
+    }
+    task.set_total(total);
+    let from = &*snapshot;
+    let groups = group(&small, from);
+    let mut stored: Vec<(usize, Content)> = Vec::with_capacity(from.candidates.len());
+    // Larger files first: a thread that is left with one at the end would keep the others waiting.
+    let whole: Result<Vec<_>> =
+        medium.par_iter().map(|&at| store_one(from, at, writer, &task)).collect();
+    stored.extend(whole?);
+    let together: Result<Vec<_>> =
+        groups.par_iter().map(|group| store_group(from, group, writer, &task)).collect();
+    stored.extend(together?.into_iter().flatten());
+    for at in large {
+        stored.push(store_one(from, at, writer, &task)?);
+    }
+    for (at, content) in stored {
+        snapshot.candidates[at].content = Some(content);
+    }
+    Ok(())
+}
+
+/// Divides small files, in path order, into runs that fill a block.
+fn group(small: &[usize], snapshot: &Snapshot) -> Vec<Vec<usize>> {
+    let mut groups = vec![Vec::new()];
+    let mut bytes = 0;
+    for &at in small {
+        if bytes >= GROUP {
+            groups.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += snapshot.candidates[at].now.map_or(0, |now| now.stat.size);
+        if let Some(last) = groups.last_mut() {
+            last.push(at);
+        }
+    }
+    groups
+}
+
+fn store_group(
+    snapshot: &Snapshot,
+    group: &[usize],
+    writer: &StoreWriter<'_>,
+    task: &Task,
+) -> Result<Vec<(usize, Content)>> {
+    let mut contents = Vec::with_capacity(group.len());
+    let mut failed = None;
+    let blobs = group.iter().map_while(|&at| match read_small(snapshot, at) {
+        Ok((bytes, content)) => {
+            task.add(bytes.len() as u64);
+            contents.push((at, content));
+            Some(task.check().map(|()| bytes))
+        }
+        Err(e) => {
+            failed = Some(e);
+            None
+        }
+    });
+    let ids = writer.put_together(blobs)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    for ((_, content), (id, len)) in contents.iter_mut().zip(ids) {
+        if content.entry.mode != Mode::Dir {
+            content.entry = FileEntry { id, bytes: len, ..content.entry };
+            content.cache.id = id;
+        }
+    }
+    Ok(contents)
+}
+
+/// Reads a small file, a symlink's target, or nothing for an empty directory.
+fn read_small(snapshot: &Snapshot, at: usize) -> Result<(Vec<u8>, Content)> {
+    let candidate = &snapshot.candidates[at];
+    let path = &candidate.path;
+    let Some(found) = candidate.now else { return Err(Error::Changed { path: path.clone() }) };
+    let unnamed =
+        |mode, bytes: &[u8]| FileEntry { mode, id: Hash::ZERO, bytes: bytes.len() as u64 };
+    match found.mode {
+        Mode::Dir => Ok((Vec::new(), content_of(&found, empty_dir()))),
+        Mode::Symlink => {
+            let (target, stat) = read_link(&snapshot.root, path)?;
+            let content = content_of(
+                &crate::worktree::scan::Found { stat, ..found },
+                unnamed(Mode::Symlink, &target),
+            );
+            Ok((target, content))
+        }
+        Mode::File | Mode::Exec => {
+            let absolute = snapshot.root.path().join(path.to_path());
+            let (bytes, mode, stat) = read_stable(&snapshot.root, path, &mut |file, size| {
+                let mut bytes =
+                    Vec::with_capacity(usize::try_from(size.min(LARGE)).unwrap_or(0) + 1);
+                file.read_to_end(&mut bytes).at("read", &absolute)?;
+                Ok(bytes)
+            })?;
+            let content = content_of(
+                &crate::worktree::scan::Found { mode, stat, ..found },
+                unnamed(mode, &bytes),
+            );
+            Ok((bytes, content))
+        }
+    }
+}
+
+/// Stores one larger file.
+fn store_one(
+    snapshot: &Snapshot,
+    at: usize,
+    writer: &StoreWriter<'_>,
+    task: &Task,
+) -> Result<(usize, Content)> {
+    let candidate = &snapshot.candidates[at];
+    let path = &candidate.path;
+    let Some(found) = candidate.now else { return Err(Error::Changed { path: path.clone() }) };
+    if found.mode == Mode::Symlink || found.mode == Mode::Dir {
+        return Err(Error::Changed { path: path.clone() });
+    }
+    let absolute = snapshot.root.path().join(path.to_path());
+    let ((id, bytes), mode, stat) = read_stable(&snapshot.root, path, &mut |file, size| {
+        put_file(writer, &absolute, size, file, task)
+    })?;
+    let entry = FileEntry { mode, id, bytes };
+    Ok((at, content_of(&crate::worktree::scan::Found { mode, stat, ..found }, entry)))
+}
+
+fn put_file(
+    writer: &StoreWriter<'_>,
+    path: &Path,
+    size: u64,
+    file: &mut (dyn std::io::Read + Send),
+    task: &Task,
+) -> Result<(Hash, u64)> {
+    Ok(writer.put_file(path, size, file, task)?)
+}
+
+/// The listing of a commit of some paths: HEAD's, with the working tree's below those paths.
+fn partial(
+    repo: &Repo,
+    snapshot: &mut Snapshot,
+    paths: &[PathArg],
+) -> Result<(Vec<Change>, Vec<ListedFile>)> {
+    let mut files: BTreeMap<RepoPath, ListedFile> =
+        snapshot.head_files(repo)?.into_iter().map(|f| (f.path.clone(), f)).collect();
+    let mut changes = Vec::new();
+    for candidate in snapshot.candidates.iter().filter(|c| covered(paths, &c.path)) {
+        let Some(change) = candidate.change() else { continue };
+        match change.to {
+            Some(entry) => {
+                let file =
+                    ListedFile { path: change.path.clone(), component: change.component, entry };
+                files.insert(change.path.clone(), file);
+            }
+            None => drop(files.remove(&change.path)),
+        }
+        changes.push(change);
+    }
+    // A file where HEAD has a directory, or the other way round, can only be taken together.
+    let mut before: Option<&RepoPath> = None;
+    for path in files.keys() {
+        if let Some(dir) = before.filter(|dir| path.starts_with(dir)) {
+            let detail = format!("`{dir}` and what was below it must be committed together");
+            return Err(Error::invalid("path", detail));
+        }
+        before = Some(path);
+    }
+    Ok((changes, files.into_values().collect()))
+}
+
+/// Builds the component trees of a listing in path order; returns them with files and bytes in all.
+pub(crate) fn store_trees(
+    files: &[ListedFile],
+    writer: &StoreWriter<'_>,
+) -> Result<([ComponentRef; 4], (u64, u64))> {
+    let mut components = Vec::with_capacity(4);
+    let (mut count, mut bytes) = (0, 0);
+    for component in Component::ALL {
+        let entries =
+            files.iter().filter(|f| f.component == component).map(|f| (f.path.clone(), f.entry));
+        let built = build_trees(entries, |tree| Ok(writer.put(Kind::Tree, &tree.encode()?)?))?;
+        count += built.files;
+        bytes += built.bytes;
+        components.push(built);
+    }
+    let components =
+        components.try_into().map_err(|_| Error::invalid("components", "there are four"))?;
+    Ok((components, (count, bytes)))
+}
+
+/// The manifest of the new version.
+fn describe(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    options: &CommitOptions,
+    components: [ComponentRef; 4],
+    session: &Session,
+) -> Result<Manifest> {
+    let amended = if options.amend {
+        let none = || Error::invalid("option", "there is no version to amend yet");
+        Some(snapshot.head.as_ref().map(|(_, manifest)| manifest).ok_or_else(none)?)
+    } else {
+        None
+    };
+    let message = options.message.clone().or_else(|| amended.map(|m| m.message.clone()));
+    let message = message.ok_or_else(|| Error::invalid("message", "a commit needs one"))?;
+    let parents = match amended {
+        Some(manifest) => manifest.parents.clone(),
+        None => snapshot.head.iter().map(|(id, _)| *id).collect(),
+    };
+    let author = options.author.clone().or_else(|| amended.map(|m| m.author.clone()));
+    let manifest = Manifest {
+        parents,
+        components,
+        environment: amended.and_then(|m| m.environment),
+        model_name: repo.config().name.clone(),
+        params: merged(amended.map(|m| &m.params), &options.params),
+        metrics: merged(amended.map(|m| &m.metrics), &options.metrics),
+        metadata: merged(amended.map(|m| &m.metadata), &options.metadata),
+        message,
+        author: author.unwrap_or_else(|| session.author.clone()),
+        created: session.now,
+        source: amended.and_then(|m| m.source.clone()),
+    };
+    manifest.validate()?;
+    Ok(manifest)
+}
+
+/// Given values over earlier ones, sorted by name; the last of a name counts.
+fn merged<T: Clone>(earlier: Option<&Vec<(String, T)>>, given: &[(String, T)]) -> Vec<(String, T)> {
+    let all: BTreeMap<_, _> = earlier.into_iter().flatten().chain(given).cloned().collect();
+    all.into_iter().collect()
+}
+
+fn publish(
+    repo: &Repo,
+    options: &CommitOptions,
+    manifest: &Manifest,
+    id: Hash,
+    written: &Written,
+    session: &Session,
+) -> Result<()> {
+    let expected = repo.state().head_target();
+    let verb = if options.amend { "commit --amend" } else { "commit" };
+    let operation = format!("{verb}: {}", manifest.subject());
+    repo.advance(session, &operation, &written.packs, &[id], &mut |state| {
+        if state.head_target() != expected || state.head != repo.state().head {
+            return Err(Error::LostRace { generation: state.generation });
+        }
+        match state.head.clone() {
+            Head::Branch(name) => state.set_branch(name, id),
+            Head::Detached(_) => state.head = Head::Detached(id),
+        }
+        if let Some(name) = &options.tag {
+            tag::check_free(state, name)?;
+            state.set_tag(Tag {
+                name: name.clone(),
+                target: Some(id),
+                message: String::new(),
+                tagger: session.author.clone(),
+                created: session.now,
+            });
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Saves the stat cache; the commit stands whether or not this works.
+fn save_cache(repo: &Repo, snapshot: &Snapshot, id: Hash, session: &Session) {
+    let updates: Vec<_> =
+        snapshot.candidates.iter().map(|c| c.stored_update(snapshot.stamp_ns)).collect();
+    let header = snapshot.header(Some(id), session);
+    let layout = repo.layout();
+    let nonce = session.nonces.next();
+    drop(snapshot.scan.save(&header, &updates, &layout.stat_cache(), &layout.tmp(), &nonce));
+}

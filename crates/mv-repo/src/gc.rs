@@ -1,0 +1,282 @@
+//! Freeing what nothing refers to any more: a plan that can be printed, and its apply.
+//!
+//! Kept is everything below branches, tags, stages, tracked remotes and HEAD, below the refs of the
+//! kept operations of the reflog, and every pack younger than the grace period. Packs of which
+//! little is kept are rewritten. Replaced packs are first condemned, and deleted by a later gc when
+//! readers have had time to finish.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use mv_graph::reach::{self, Visitor};
+use mv_graph::{Manifest, RepoPath};
+use mv_store::{Hash, Kind, PackId, Transport, Unit, merge_packs};
+
+use crate::error::{Error, Result};
+use crate::maintain::{self, KEEP_RECORDS, READERS_GRACE, expired};
+use crate::repo::Repo;
+use crate::session::Session;
+
+/// A pack is rewritten when less than this share of it is kept, in percent.
+const REWRITE_BELOW: u64 = 80;
+/// Paths listed in a plan, at most.
+const MAX_PATHS: usize = 10_000;
+
+/// What to keep beyond what refs name.
+#[derive(Clone, Copy, Debug)]
+pub struct GcOptions {
+    /// Versions that one of the last so many operations could reach; 64 when not given.
+    pub keep_last: Option<usize>,
+    /// Versions that an operation of this age could reach; 30 days when not given.
+    pub keep_within: Option<Duration>,
+    /// Packs younger than this are kept whatever they hold.
+    pub grace: Duration,
+}
+
+impl Default for GcOptions {
+    fn default() -> GcOptions {
+        GcOptions { keep_last: None, keep_within: None, grace: Duration::from_secs(24 * 60 * 60) }
+    }
+}
+
+/// What a gc would do.
+#[derive(Clone, Debug, Default)]
+pub struct GcPlan {
+    /// Versions that go, with their first line.
+    pub drop_versions: Vec<(Hash, String)>,
+    /// Packs that go, with their bytes.
+    pub drop_packs: Vec<(PackId, u64)>,
+    /// Packs that are rewritten without what goes, with their bytes.
+    pub rewrite_packs: Vec<(PackId, u64)>,
+    /// Packs that were retired earlier and can be deleted now, with their bytes.
+    pub expired_packs: Vec<(PackId, u64)>,
+    /// Bytes that become free, about.
+    pub free_bytes: u64,
+    /// Bytes of packs that stay.
+    pub kept_bytes: u64,
+    /// Files of the dropped versions that are in no kept one, with their bytes.
+    pub paths: Vec<(String, u64)>,
+    /// Objects that must survive.
+    live: HashSet<Hash>,
+    /// Pack files that no record names, left by operations that were cut off.
+    orphans: Vec<PackId>,
+    generation: u64,
+    grace: Duration,
+}
+
+impl GcPlan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.drop_packs.is_empty() && self.rewrite_packs.is_empty() && self.expired_packs.is_empty()
+    }
+}
+
+/// What a gc did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GcOutcome {
+    /// Bytes of the packs that were deleted, less those written anew.
+    pub freed_bytes: u64,
+    /// Packs that were deleted.
+    pub packs_removed: u64,
+    /// Packs that are condemned and go with a later gc.
+    pub packs_condemned: u64,
+    /// Old state records that were deleted.
+    pub records_pruned: u64,
+}
+
+/// Makes the plan. Touches nothing.
+///
+/// # Errors
+/// `Missing` or `Corrupt` when something reachable cannot be read: gc then does nothing at all.
+pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPlan> {
+    let task = session.progress.task("finding what is in use", Unit::Items);
+    let keep_last = options.keep_last.unwrap_or(64);
+    let within = options.keep_within.unwrap_or(KEEP_RECORDS);
+    let explicit = (options.keep_last.is_some(), options.keep_within.is_some());
+    let roots = maintain::roots(repo, &|turn, state| {
+        let recent = turn < keep_last;
+        let young = !expired(state.time, session.now, within);
+        match explicit {
+            (true, false) => recent,
+            (false, true) => young,
+            _ => recent || young,
+        }
+    })?;
+    let mut marked = Mark { live: HashSet::new(), task: &task };
+    reach::visit(repo.store(), &roots, &mut marked)?;
+    let mut plan = GcPlan {
+        generation: repo.state().generation,
+        grace: options.grace,
+        live: marked.live,
+        ..GcPlan::default()
+    };
+    dead_versions(repo, &mut plan, session)?;
+    packs(repo, &mut plan, session)?;
+    Ok(plan)
+}
+
+/// Notes every object that is reached.
+struct Mark<'a> {
+    live: HashSet<Hash>,
+    task: &'a mv_store::Task,
+}
+
+impl Visitor for Mark<'_> {
+    fn enter(
+        &mut self,
+        _: Kind,
+        id: &Hash,
+        _: Option<u64>,
+        _: &reach::Place<'_>,
+    ) -> mv_graph::Result<bool> {
+        self.task.add(1);
+        self.task.check()?;
+        self.live.insert(*id);
+        Ok(true)
+    }
+}
+
+/// Lists the versions that no root reaches, and the files that only they have.
+fn dead_versions(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()> {
+    let mut paths: HashMap<RepoPath, (Hash, u64)> = HashMap::new();
+    for id in repo.store().ids_of(Kind::Manifest)? {
+        session.progress.check()?;
+        if plan.live.contains(&id) {
+            continue;
+        }
+        // What cannot be read is of no use to anybody, and goes.
+        let Ok(manifest) = Manifest::read(repo.store(), &id) else { continue };
+        plan.drop_versions.push((id, manifest.subject().to_owned()));
+        let files = mv_graph::diff::list(repo.store(), &manifest).unwrap_or_default();
+        let lost = files.into_iter().filter(|f| !plan.live.contains(&f.entry.id));
+        for file in lost.take(MAX_PATHS.saturating_sub(paths.len())) {
+            paths.insert(file.path, (file.entry.id, file.entry.bytes));
+        }
+    }
+    plan.drop_versions.sort();
+    plan.paths = paths.into_iter().map(|(path, (_, bytes))| (path.to_string(), bytes)).collect();
+    plan.paths.sort();
+    Ok(())
+}
+
+/// Decides for each pack whether it stays, goes, or is rewritten.
+fn packs(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()> {
+    for pack in repo.store().packs()? {
+        let (live, all) = repo.store().live_bytes(pack.id, &|id| plan.live.contains(id))?;
+        if live == all || is_young(repo, pack.id, plan.grace, session) {
+            plan.kept_bytes += pack.bytes;
+        } else if live == 0 {
+            plan.drop_packs.push((pack.id, pack.bytes));
+            plan.free_bytes += pack.bytes;
+        } else if live.saturating_mul(100) < all.saturating_mul(REWRITE_BELOW) {
+            plan.rewrite_packs.push((pack.id, pack.bytes));
+            plan.free_bytes += pack.bytes - pack.bytes.min(live);
+            plan.kept_bytes += live;
+        } else {
+            plan.kept_bytes += pack.bytes;
+        }
+    }
+    let state = repo.state();
+    let grace = plan.grace.min(READERS_GRACE);
+    let ready = state
+        .condemned
+        .iter()
+        .filter(|r| expired(r.since, session.now, grace))
+        .chain(&state.deleting);
+    let named: HashSet<PackId> = state
+        .packs
+        .iter()
+        .copied()
+        .chain(state.condemned.iter().chain(&state.deleting).map(|r| r.pack))
+        .collect();
+    for retired in ready {
+        if let Some(bytes) = repo.transport().size(&retired.pack.file_name())? {
+            plan.expired_packs.push((retired.pack, bytes));
+            plan.free_bytes += bytes;
+        }
+    }
+    for id in files_in_packs(repo)? {
+        if !named.contains(&id) && !is_young(repo, id, plan.grace, session) {
+            let bytes = repo.transport().size(&id.file_name())?.unwrap_or(0);
+            plan.drop_packs.push((id, bytes));
+            plan.free_bytes += bytes;
+            plan.orphans.push(id);
+        }
+    }
+    Ok(())
+}
+
+fn is_young(repo: &Repo, id: PackId, grace: Duration, session: &Session) -> bool {
+    let now =
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(session.now.ns).unwrap_or(0));
+    let path = repo.layout().dot.join(id.file_name());
+    let Ok(written) = fs::metadata(path).and_then(|meta| meta.modified()) else { return false };
+    // A file from the future (two clocks) is young.
+    now.duration_since(written).map_or(true, |age| age < grace)
+}
+
+/// The packs that are there, named by a record or not.
+fn files_in_packs(repo: &Repo) -> Result<Vec<PackId>> {
+    let mut found = Vec::new();
+    for folder in repo.transport().list("packs")? {
+        for name in repo.transport().list(&folder)? {
+            let id = name.rsplit('/').next().and_then(Hash::from_hex).map(PackId);
+            found.extend(id.filter(|id| id.file_name() == name));
+        }
+    }
+    Ok(found)
+}
+
+/// Carries out a plan, if the repository is still as it was when the plan was made.
+///
+/// # Errors
+/// `LostRace` when it is not, `Corrupt` when what is to be kept cannot be read, `Io`.
+pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome> {
+    let _lock = repo.lock()?;
+    let repo = &repo.fresh(session)?;
+    if repo.state().generation != plan.generation {
+        return Err(Error::LostRace { generation: repo.state().generation });
+    }
+    let mut outcome = GcOutcome::default();
+    let task = session.progress.task("rewriting packs", Unit::Bytes);
+    let rewrite: Vec<PackId> = plan.rewrite_packs.iter().map(|(id, _)| *id).collect();
+    task.set_total(plan.rewrite_packs.iter().map(|(_, bytes)| bytes).sum());
+    let mut written = mv_store::Written::default();
+    if !rewrite.is_empty() {
+        written = merge_packs(
+            repo.store(),
+            &rewrite,
+            &|id| plan.live.contains(id),
+            &session.nonces,
+            &task,
+        )?;
+    }
+    let live_packs: HashSet<_> = repo.state().packs.iter().copied().collect();
+    let dropped = plan.drop_packs.iter().map(|(id, _)| *id).filter(|id| live_packs.contains(id));
+    let old: Vec<PackId> = dropped.chain(rewrite).collect();
+    let grace = plan.grace.min(READERS_GRACE);
+    if !plan.is_empty() || !repo.state().deleting.is_empty() {
+        let state =
+            maintain::retire(repo, session, "gc", &old, &plan.orphans, &written.packs, grace)?;
+        let sizes: HashMap<PackId, u64> = plan
+            .drop_packs
+            .iter()
+            .chain(&plan.rewrite_packs)
+            .chain(&plan.expired_packs)
+            .copied()
+            .collect();
+        for retired in &state.deleting {
+            if let Some(bytes) = sizes.get(&retired.pack) {
+                outcome.freed_bytes += bytes;
+                outcome.packs_removed += 1;
+            }
+        }
+        outcome.packs_condemned = state.condemned.len() as u64;
+        outcome.freed_bytes = outcome.freed_bytes.saturating_sub(written.stored_bytes);
+    }
+    outcome.records_pruned = maintain::prune_records(&repo.fresh(session)?, session.now)?;
+    maintain::sweep(repo, session.now, plan.grace);
+    Ok(outcome)
+}

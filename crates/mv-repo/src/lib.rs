@@ -1,0 +1,52 @@
+//! One repository: what is in the work tree, and the operations a user asks for.
+//!
+//! This crate joins the objects of `mv-store` and their meaning in `mv-graph` with a directory on
+//! disk. It reads no clock, environment or terminal: all of that is handed in as a [`Session`].
+//!
+//! Operations are free functions in a module of their name: `fn status(&Repo, &StatusOptions,
+//! &Session) -> Result<Status>`. They return what they did; printing is the caller's.
+//!
+//! Modules are listed bottom-up; each uses only those above it.
+
+mod error;
+
+pub mod config;
+pub mod layout;
+pub mod worktree;
+
+mod session;
+
+mod repo;
+
+mod mark;
+mod snapshot;
+
+mod maintain;
+pub mod tag;
+
+pub mod branch;
+pub mod status;
+
+pub mod commit;
+mod saved;
+
+pub mod checkout;
+pub mod reset;
+pub mod restore;
+pub mod undo;
+
+pub mod log;
+pub mod ls;
+pub mod reflog;
+
+pub mod archive;
+pub mod cat;
+pub mod diff;
+
+pub mod du;
+pub mod fsck;
+pub mod gc;
+
+pub use error::{Error, Result};
+pub use repo::{InitOptions, InitOutcome, PathArg, Repo};
+pub use session::Session;

@@ -1,0 +1,153 @@
+//! Upkeep that operations do by themselves: merging small packs, dropping retired ones, pruning
+//! old state records, sweeping abandoned temporary files.
+//!
+//! All of it is best effort. A failure leaves the repository as it was, and the operation that it
+//! followed stands.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use mv_graph::{Retired, State, Time, chain};
+use mv_store::{Hash, PackId, Transport, Unit, fs as store_fs, merge_packs, plan_merge};
+
+use crate::error::{Error, Result};
+use crate::repo::Repo;
+use crate::session::Session;
+
+/// How long a replaced pack stays for readers that began before.
+pub(crate) const READERS_GRACE: Duration = Duration::from_secs(60 * 60);
+/// Records that are always kept.
+const MIN_RECORDS: usize = 64;
+/// How long records are kept at least.
+pub(crate) const KEEP_RECORDS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// After this long a temporary file that nobody holds was left behind.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What follows an operation that wrote a pack.
+pub(crate) fn after(repo: &Repo, session: &Session) {
+    let Ok(repo) = repo.fresh(session) else { return };
+    drop(merge_small(&repo, session));
+    if let Ok(repo) = repo.fresh(session) {
+        drop(prune_records(&repo, session.now));
+    }
+    sweep(&repo, session.now, ABANDONED);
+}
+
+/// Merges small packs if enough have piled up, and moves on what was retired before.
+fn merge_small(repo: &Repo, session: &Session) -> Result<()> {
+    let Some(plan) = plan_merge(&repo.store().packs()?) else { return Ok(()) };
+    let task = session.progress.task("merging packs", Unit::Bytes);
+    task.set_total(plan.bytes);
+    let written = merge_packs(repo.store(), &plan.packs, &|_| true, &session.nonces, &task)?;
+    retire(repo, session, "merge packs", &plan.packs, &[], &written.packs, READERS_GRACE).map(drop)
+}
+
+/// Publishes a state in which `new` packs stand for `old` ones: the old are condemned, those
+/// condemned longer than `grace` are deleted, and those seen to be gone are forgotten. `orphans`,
+/// which no record names, are marked as being deleted before they are: whoever is about to name
+/// one loses the race and sees the mark. Refs, HEAD and what can be undone stay as they are.
+pub(crate) fn retire(
+    repo: &Repo,
+    session: &Session,
+    operation: &str,
+    old: &[PackId],
+    orphans: &[PackId],
+    new: &[PackId],
+    grace: Duration,
+) -> Result<State> {
+    let gone = gone(repo)?;
+    let base = repo.state().clone();
+    let record = repo.advance(session, operation, new, &[], &mut |state| {
+        // Whoever published meanwhile may rely on what this plan drops: it has to be made anew.
+        let kept: HashSet<_> = state.packs.iter().copied().collect();
+        if state.generation != base.generation + 1 || old.iter().any(|pack| !kept.contains(pack)) {
+            return Err(Error::LostRace { generation: state.generation });
+        }
+        state.packs.retain(|pack| !old.contains(pack));
+        state.deleting.retain(|retired| !gone.contains(&retired.pack));
+        let (expired, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut state.condemned)
+            .into_iter()
+            .partition(|r| expired(r.since, session.now, grace));
+        state.condemned = waiting;
+        state.deleting.extend(expired);
+        let generation = state.generation;
+        let retire = |pack: &PackId| Retired { pack: *pack, since: session.now, generation };
+        if grace.is_zero() {
+            state.deleting.extend(old.iter().map(retire));
+        } else {
+            state.condemned.extend(old.iter().map(retire));
+        }
+        state.deleting.extend(orphans.iter().map(retire));
+        state.condemned.sort_by_key(|r| r.pack);
+        state.deleting.sort_by_key(|r| r.pack);
+        state.deleting.dedup_by_key(|r| r.pack);
+        keep_cursor(state, &base);
+        Ok(())
+    })?;
+    for retired in &record.state.deleting {
+        repo.transport().delete(&retired.pack.file_name())?;
+    }
+    Ok(record.state)
+}
+
+/// A record of upkeep is no operation of the user's: undo passes over it.
+fn keep_cursor(state: &mut State, base: &State) {
+    // `State::next` was made from the newest record; its cursor fields say "own generation".
+    state.cursor = state.before;
+    state.before = base.before;
+    state.redo = base.redo.clone();
+}
+
+fn gone(repo: &Repo) -> Result<HashSet<PackId>> {
+    let mut gone = HashSet::new();
+    for retired in &repo.state().deleting {
+        if repo.transport().size(&retired.pack.file_name())?.is_none() {
+            gone.insert(retired.pack);
+        }
+    }
+    Ok(gone)
+}
+
+/// Whether `since` lies further back than `grace`. Clocks only decide politeness: a wrong one makes
+/// a slow reader try again, or a pack stay longer.
+pub(crate) fn expired(since: Time, now: Time, grace: Duration) -> bool {
+    let age = now.ns.saturating_sub(since.ns);
+    i64::try_from(grace.as_nanos()).is_ok_and(|grace| age >= grace)
+}
+
+/// Deletes the oldest records beyond those that are always kept.
+pub(crate) fn prune_records(repo: &Repo, now: Time) -> Result<u64> {
+    let generations = chain::generations(repo.transport())?;
+    let spare = generations.len().saturating_sub(MIN_RECORDS);
+    let mut pruned = 0;
+    for generation in generations.into_iter().take(spare) {
+        let record = chain::read(repo.transport(), generation)?;
+        if !expired(record.state.time, now, KEEP_RECORDS) {
+            break;
+        }
+        repo.transport().delete(&chain::name_of(generation))?;
+        pruned += 1;
+    }
+    Ok(pruned)
+}
+
+/// Removes temporary files that interrupted operations left.
+pub(crate) fn sweep(repo: &Repo, now: Time, age: Duration) {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(now.ns).unwrap_or(0));
+    if let Some(before) = now.checked_sub(age) {
+        store_fs::sweep_abandoned(&repo.layout().tmp(), before);
+    }
+}
+
+/// Every version that must be kept: what any kept record's refs, HEAD or saved state names.
+pub(crate) fn roots(repo: &Repo, window: &dyn Fn(usize, &State) -> bool) -> Result<Vec<Hash>> {
+    let mut roots: HashSet<Hash> = repo.state().targets().into_iter().collect();
+    for (turn, record) in (1..).zip(chain::history(repo.transport(), repo.state())) {
+        let state = record?.state;
+        if !window(turn, &state) {
+            break;
+        }
+        roots.extend(state.targets());
+    }
+    Ok(roots.into_iter().collect())
+}

@@ -1,0 +1,166 @@
+//! The mark that a checkout leaves while it works, and until its files are known to be on disk.
+//!
+//! Text, ending in the BLAKE3 of the lines before, in `.mv/worktree/checkout`:
+//!
+//! ```text
+//! checkout
+//! target <id>
+//! done no | yes
+//! boot <boot id>
+//! operation <one line>
+//! check <64 hex digits>
+//! ```
+//!
+//! A mark that is not done means that working files may be of two versions. A done mark of another
+//! boot means that files may have been lost with the power: an emptied file is then reported, not
+//! taken for the user's work.
+
+use mv_graph::Mode;
+use mv_store::{Hash, Kind, fs as store_fs, id_of};
+
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::repo::Repo;
+use crate::session::Session;
+use crate::snapshot::Snapshot;
+
+/// A checkout that is under way, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The version being put in place.
+    pub(crate) target: Hash,
+    /// Whether every file was written.
+    pub(crate) done: bool,
+    pub(crate) boot_id: String,
+    pub(crate) operation: String,
+}
+
+impl Mark {
+    fn encode(&self) -> Vec<u8> {
+        let done = if self.done { "yes" } else { "no" };
+        let boot = self.boot_id.replace(char::is_control, " ");
+        let operation = self.operation.replace(char::is_control, " ");
+        let text = format!(
+            "checkout\ntarget {}\ndone {done}\nboot {boot}\noperation {operation}\n",
+            self.target
+        );
+        let check = id_of(Kind::Blob, text.as_bytes());
+        format!("{text}check {check}\n").into_bytes()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Mark> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut lines = text.lines().skip(1);
+        let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+        let target = Hash::from_hex(field("target")?)?;
+        let done = field("done")? == "yes";
+        let boot_id = field("boot")?.to_owned();
+        let operation = field("operation")?.to_owned();
+        let mark = Mark { target, done, boot_id, operation };
+        (mark.encode() == bytes).then_some(mark)
+    }
+
+    /// The mark that is there, if any.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged mark, `Io`.
+    pub(crate) fn read(repo: &Repo) -> Result<Option<Mark>> {
+        Mark::check(repo.layout())
+    }
+
+    /// The mark of the repository with this layout.
+    ///
+    /// # Errors
+    /// As [`Mark::read`].
+    pub(crate) fn check(layout: &Layout) -> Result<Option<Mark>> {
+        let path = layout.checkout_mark();
+        let Some(bytes) = store_fs::read_capped(&path, 64 << 10)? else { return Ok(None) };
+        let bad = || {
+            mv_store::Error::corrupt(
+                "checkout mark",
+                path.display(),
+                "it does not match its check sum",
+            )
+        };
+        Ok(Some(Mark::decode(&bytes).ok_or_else(bad)?))
+    }
+
+    /// Sets the mark, durably.
+    pub(crate) fn set(&self, repo: &Repo, session: &Session) -> Result<()> {
+        let layout = repo.layout();
+        let nonce = session.nonces.next();
+        Ok(store_fs::replace(&layout.checkout_mark(), &self.encode(), &layout.tmp(), &nonce)?)
+    }
+
+    /// Turns the mark into one of a finished checkout. Losing this write to a power cut only means
+    /// that the checkout is reported as cut off.
+    pub(crate) fn finish(self, repo: &Repo, session: &Session) -> Result<()> {
+        let layout = repo.layout();
+        let done = Mark { done: true, ..self };
+        let nonce = session.nonces.next();
+        Ok(store_fs::replace_cache(&layout.checkout_mark(), &done.encode(), &layout.tmp(), &nonce)?)
+    }
+
+    pub(crate) fn clear(repo: &Repo) -> Result<()> {
+        Ok(store_fs::remove(&repo.layout().checkout_mark())?)
+    }
+
+    /// The mark if it still means something: an unfinished checkout, or a finished one of an
+    /// earlier boot after which tracked files are empty that were not.
+    pub(crate) fn pending(repo: &Repo, session: &Session, now: &Snapshot) -> Result<Option<Mark>> {
+        let Some(mark) = Mark::read(repo)? else { return Ok(None) };
+        if !mark.done || (mark.boot_id != session.boot_id && lost_content(now)) {
+            return Ok(Some(mark));
+        }
+        Ok(None)
+    }
+
+    /// Refuses to go on while a checkout is unfinished.
+    pub(crate) fn refuse_pending(repo: &Repo, session: &Session, now: &Snapshot) -> Result<()> {
+        match Mark::pending(repo, session, now)? {
+            Some(mark) => Err(Error::Unfinished { what: mark.operation }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        if self.done {
+            format!(
+                "the machine stopped soon after `{}`: files it wrote are empty now",
+                self.operation
+            )
+        } else {
+            format!("`{}` was interrupted", self.operation)
+        }
+    }
+}
+
+/// Whether a file that has content in HEAD is empty now, as power cuts leave files.
+fn lost_content(now: &Snapshot) -> bool {
+    now.candidates.iter().any(|c| {
+        let had = c.base.is_some_and(|(_, b)| b.bytes > 0 && b.mode != Mode::Symlink);
+        had && c.now.is_some_and(|n| n.stat.size == 0 && matches!(n.mode, Mode::File | Mode::Exec))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_survives_the_round_trip_and_no_flipped_bit() {
+        let mark = Mark {
+            target: id_of(Kind::Blob, b"x"),
+            done: false,
+            boot_id: "b".into(),
+            operation: "checkout v1\n2".into(),
+        };
+        let bytes = mark.encode();
+        assert_eq!(Mark::decode(&bytes), Some(Mark { operation: "checkout v1 2".into(), ..mark }));
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            assert_eq!(Mark::decode(&bad), None, "{at}");
+        }
+    }
+}

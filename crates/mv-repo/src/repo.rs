@@ -1,0 +1,425 @@
+//! [`Repo`]: one repository and its working tree, as of one state record.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component as Part, Path, PathBuf};
+
+use mv_graph::chain::{self, Record};
+use mv_graph::revision::{self, View};
+use mv_graph::{Manifest, RefName, RepoPath, State};
+use mv_store::{DirTransport, Hash, PackId, Store, fs as store_fs};
+
+use crate::config::{LocalConfig, PROJECT_FILE, ProjectConfig};
+use crate::error::{Error, IoContext, Result};
+use crate::layout::{DOT, Format, Layout};
+use crate::session::Session;
+use crate::worktree::{Root, Rules, StatCache};
+
+/// How many times an operation that lost a race to an unrelated one is tried again.
+const RACES: usize = 8;
+
+/// An opened repository. A snapshot: it does not see what others do later.
+#[derive(Debug)]
+pub struct Repo {
+    root: PathBuf,
+    layout: Layout,
+    transport: DirTransport,
+    record: Record,
+    store: Store,
+    config: ProjectConfig,
+    local: LocalConfig,
+}
+
+/// How to make a repository.
+#[derive(Clone, Debug, Default)]
+pub struct InitOptions {
+    /// The model's name; the directory's when none is given.
+    pub name: Option<String>,
+}
+
+/// What `init` did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitOutcome {
+    /// The project's root.
+    pub root: PathBuf,
+    /// Whether there was no repository before.
+    pub created: bool,
+    /// The model's name.
+    pub name: String,
+    /// Whether `.mv/` was added to the exclude file of the git repository around it.
+    pub git_excluded: bool,
+}
+
+/// A path argument, relative to the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathArg {
+    /// The root itself: everything.
+    Root,
+    /// A path below it.
+    Path(RepoPath),
+}
+
+impl PathArg {
+    /// Whether the path is this argument or lies below it.
+    #[must_use]
+    pub fn covers(&self, path: &RepoPath) -> bool {
+        match self {
+            PathArg::Root => true,
+            PathArg::Path(dir) => path.starts_with(dir),
+        }
+    }
+}
+
+/// Whether any argument covers the path; no arguments cover everything.
+#[must_use]
+pub(crate) fn covered(args: &[PathArg], path: &RepoPath) -> bool {
+    args.is_empty() || args.iter().any(|arg| arg.covers(path))
+}
+
+impl Repo {
+    /// Makes a repository in `dir`, or finishes one whose making was cut off. One that is there
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// `Io`; `Invalid` for a name that cannot be written down.
+    pub fn init(dir: &Path, options: &InitOptions, session: &Session) -> Result<InitOutcome> {
+        fs::create_dir_all(dir).at("create directory", dir)?;
+        let root = fs::canonicalize(dir).at("open", dir)?;
+        let layout = Layout::of(&root);
+        let default =
+            root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = options.name.clone().unwrap_or(default);
+        store_fs::create_dir_durably(&layout.worktree())?;
+        store_fs::create_dir_durably(&layout.dot.join("state"))?;
+        store_fs::create_dir_durably(&layout.dot.join("packs"))?;
+        store_fs::create_dir_durably(&layout.tmp())?;
+        let transport = DirTransport::open(&layout.dot);
+        // The format file comes first and the first record last: a repository is there when both
+        // are, and a run that was cut off between them is finished by the next.
+        if store_fs::read_capped(&layout.dot.join("format"), 1 << 20)?.is_none() {
+            let format = Format::new(session.nonces.next());
+            let tmp = layout.tmp();
+            store_fs::replace(
+                &layout.dot.join("format"),
+                &format.encode(),
+                &tmp,
+                &session.nonces.next(),
+            )?;
+        }
+        let format = Format::read(&transport)?;
+        let created = chain::generations(&transport)?.is_empty();
+        let project = root.join(PROJECT_FILE);
+        if created && fs::symlink_metadata(&project).is_err() {
+            let text = ProjectConfig::default_toml(&name);
+            ProjectConfig::parse(text.as_bytes())?;
+            store_fs::replace(&project, text.as_bytes(), &layout.tmp(), &session.nonces.next())
+                .or_else(|_| {
+                    // `.mv` may be on another file system than the project.
+                    fs::write(&project, &text).at("write", &project)
+                })?;
+        }
+        if created {
+            let main = RefName::parse("main")?;
+            let first = State::first(format.repository, main, session.nonces.next(), session.now);
+            chain::create_first(&transport, first)?;
+        }
+        let name = ProjectConfig::read(&root)?.map_or(name, |config| config.name);
+        let git_excluded = exclude_from_git(&root)?;
+        Ok(InitOutcome { root, created, name, git_excluded })
+    }
+
+    /// Opens the repository that `start` lies in: the nearest directory upwards that holds `.mv`,
+    /// without leaving the file system.
+    ///
+    /// # Errors
+    /// `NotARepository`, and as [`Repo::open`].
+    pub fn discover(start: &Path, session: &Session) -> Result<Repo> {
+        let start = fs::canonicalize(start).at("open", start)?;
+        let device = fs::metadata(&start).at("stat", &start)?.dev();
+        for dir in start.ancestors() {
+            if fs::metadata(dir).at("stat", dir)?.dev() != device {
+                break;
+            }
+            if fs::symlink_metadata(dir.join(DOT)).is_ok_and(|meta| meta.is_dir()) {
+                return Repo::open(dir, session);
+            }
+        }
+        Err(Error::NotARepository { path: start })
+    }
+
+    /// Opens the repository whose project root is `root`.
+    ///
+    /// # Errors
+    /// `NotARepository`, `Unfinished` after an interrupted `init`, `Policy` when it belongs to
+    /// another user, `Unsupported`, `Corrupt`, `Io`.
+    pub fn open(root: &Path, session: &Session) -> Result<Repo> {
+        let layout = Layout::of(root);
+        let Ok(meta) = fs::symlink_metadata(&layout.dot) else {
+            return Err(Error::NotARepository { path: root.to_path_buf() });
+        };
+        if meta.uid() != session.uid && session.uid != 0 && !session.trust_any_owner {
+            let what = format!(
+                "`{}` belongs to another user (number {})",
+                layout.dot.display(),
+                meta.uid()
+            );
+            return Err(Error::Policy { what });
+        }
+        let transport = DirTransport::open(&layout.dot);
+        let format = match Format::read(&transport) {
+            Err(Error::Store(mv_store::Error::Absent { .. })) => {
+                return Err(Error::Unfinished { what: "init".into() });
+            }
+            other => other?,
+        };
+        let record = match chain::newest(&transport, None) {
+            Err(e) if chain::generations(&transport)?.is_empty() => {
+                drop(e);
+                return Err(Error::Unfinished { what: "init".into() });
+            }
+            other => other?,
+        };
+        if record.state.repository != format.repository {
+            let name = "format";
+            let detail = "the state records belong to another repository";
+            return Err(mv_store::Error::corrupt("file", name, detail).into());
+        }
+        let store = Store::open(&layout.dot, &record.state.packs);
+        let config = ProjectConfig::read(root)?.unwrap_or_default();
+        let local = LocalConfig::read(&layout.dot)?;
+        Ok(Repo { root: root.to_path_buf(), layout, transport, record, store, config, local })
+    }
+
+    /// The same repository as it is now.
+    ///
+    /// # Errors
+    /// As [`Repo::open`].
+    pub fn fresh(&self, session: &Session) -> Result<Repo> {
+        Repo::open(&self.root, session)
+    }
+
+    /// The project's root directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Names below the repository folder.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The state that this snapshot was read at.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.record.state
+    }
+
+    /// The state's record.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where the records are kept.
+    #[must_use]
+    pub fn transport(&self) -> &DirTransport {
+        &self.transport
+    }
+
+    /// What `mv.toml` says.
+    #[must_use]
+    pub fn config(&self) -> &ProjectConfig {
+        &self.config
+    }
+
+    /// What `.mv/config.toml` says.
+    #[must_use]
+    pub fn local_config(&self) -> &LocalConfig {
+        &self.local
+    }
+
+    pub(crate) fn rules(&self) -> Result<Rules> {
+        Rules::new(&self.config)
+    }
+
+    pub(crate) fn root_dir(&self) -> Result<Root> {
+        Root::open(&self.root)
+    }
+
+    pub(crate) fn stat_cache(&self) -> StatCache {
+        StatCache::load(&self.layout.stat_cache())
+    }
+
+    /// Waits for other commands that work on this working tree. Only saves work: correctness comes
+    /// from the chain of records.
+    pub(crate) fn lock(&self) -> Result<store_fs::Lock> {
+        Ok(store_fs::Lock::wait(&self.layout.lock())?)
+    }
+
+    /// The version that the working tree is based on.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`.
+    pub fn head_manifest(&self) -> Result<Option<(Hash, Manifest)>> {
+        self.state().head_target().map(|id| Ok((id, self.manifest(&id)?))).transpose()
+    }
+
+    /// One version.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`.
+    pub fn manifest(&self, id: &Hash) -> Result<Manifest> {
+        Ok(Manifest::read(&self.store, id)?)
+    }
+
+    /// The version that a user means.
+    ///
+    /// # Errors
+    /// `UnknownRevision`, `Ambiguous`, `Corrupt`.
+    pub fn resolve(&self, text: &str, session: &Session) -> Result<Hash> {
+        let view = View {
+            state: self.state(),
+            objects: &self.store,
+            transport: &self.transport,
+            now: session.now,
+        };
+        Ok(revision::resolve(&view, text)?)
+    }
+
+    /// The names of the tags on a version, semantic versions first and highest first.
+    #[must_use]
+    pub fn tags_of(&self, id: &Hash) -> Vec<String> {
+        let mut tags: Vec<_> = self.state().tags.iter().filter(|t| t.target == Some(*id)).collect();
+        tags.sort_by(|a, b| b.version().cmp(&a.version()).then_with(|| a.name.cmp(&b.name)));
+        tags.into_iter().map(|t| t.name.to_string()).collect()
+    }
+
+    /// How a version is called: its highest semantic version, or else its time.
+    #[must_use]
+    pub fn version_of(&self, id: &Hash, manifest: &Manifest) -> String {
+        let tags = self.state().tags.iter().filter(|t| t.target == Some(*id));
+        let highest = tags.filter_map(|t| Some((t.version()?, t))).max_by(|a, b| a.0.cmp(&b.0));
+        highest.map_or_else(|| manifest.created.version_stamp(), |(_, tag)| tag.name.to_string())
+    }
+
+    /// Turns a path as the user typed it in `cwd` into one relative to the root. The path need not
+    /// exist; symlinks are not followed.
+    ///
+    /// # Errors
+    /// `Invalid` when it leaves the project or cannot be stored.
+    pub fn to_repo_path(&self, cwd: &Path, arg: &OsStr) -> Result<PathArg> {
+        let cwd = fs::canonicalize(cwd).at("open", cwd)?;
+        let mut whole = PathBuf::new();
+        for part in cwd.join(arg).components() {
+            match part {
+                Part::CurDir => {}
+                Part::ParentDir => drop(whole.pop()),
+                other => whole.push(other),
+            }
+        }
+        let outside = || {
+            Error::invalid("path", format!("`{}` is outside the project", arg.to_string_lossy()))
+        };
+        let below = whole.strip_prefix(&self.root).map_err(|_| outside())?;
+        if below.as_os_str().is_empty() {
+            return Ok(PathArg::Root);
+        }
+        let path = RepoPath::from_bytes(below.as_os_str().as_bytes())
+            .map_err(|why| Error::invalid("path", format!("`{}`: {why}", arg.to_string_lossy())))?;
+        Ok(PathArg::Path(path))
+    }
+
+    /// Publishes the next state. `edit` is given a copy of the newest state, changes it and refuses
+    /// what no longer holds; it is called again when another operation came first.
+    ///
+    /// `packs` were published for this operation, and `roots` are the versions it made. If a pack
+    /// that they may rely on was retired meanwhile, everything below the roots is looked up again.
+    ///
+    /// # Errors
+    /// What `edit` returns; `LostRace` when others keep coming first or something relied upon is gone.
+    pub(crate) fn advance(
+        &self,
+        session: &Session,
+        operation: &str,
+        packs: &[PackId],
+        roots: &[Hash],
+        edit: &mut dyn FnMut(&mut State) -> Result<()>,
+    ) -> Result<Record> {
+        let mut newest = self.record.clone();
+        for _ in 0..RACES {
+            let actor = Some(session.author.clone());
+            let mut next = newest.state.next(operation, session.nonces.next(), session.now, actor);
+            next.add_packs(packs);
+            edit(&mut next)?;
+            match chain::append(&self.transport, &newest, next) {
+                Err(mv_graph::Error::LostRace { .. }) => {}
+                other => return Ok(other?),
+            }
+            newest = chain::newest(&self.transport, None)?;
+            self.revalidate(&newest, packs, roots)?;
+        }
+        Err(Error::LostRace { generation: newest.state.generation })
+    }
+
+    /// After a lost race: own packs must still be there and not retired, and what the new versions
+    /// rely on must be in live packs.
+    fn revalidate(&self, newest: &Record, packs: &[PackId], roots: &[Hash]) -> Result<()> {
+        use mv_store::Transport;
+        let lost = || Error::LostRace { generation: newest.state.generation };
+        let state = &newest.state;
+        for pack in packs {
+            let retired = state.condemned.iter().chain(&state.deleting).any(|r| r.pack == *pack);
+            if retired || self.transport.size(&pack.file_name())?.is_none() {
+                return Err(lost());
+            }
+        }
+        let kept = |pack: &PackId| state.packs.binary_search(pack).is_ok();
+        if self.record.state.packs.iter().all(kept) {
+            return Ok(());
+        }
+        let live: Vec<_> = state.packs.iter().chain(packs).copied().collect();
+        let store = Store::open(&self.layout.dot, &live);
+        let reached = mv_graph::reach::reachable(&store, roots, &Default::default());
+        reached.map(drop).map_err(|e| if e.is_corruption() { lost() } else { e.into() })
+    }
+}
+
+/// Adds `.mv/` to the exclude file of the git repository whose working tree begins at `root`, or
+/// above it. Nothing is changed when the line is there.
+fn exclude_from_git(root: &Path) -> Result<bool> {
+    let Some(git) = root.ancestors().map(|dir| dir.join(".git")).find(|path| path.exists()) else {
+        return Ok(false);
+    };
+    let Some(dir) = git_common_dir(&git) else { return Ok(false) };
+    let path = dir.join("info").join("exclude");
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    if text.lines().any(|line| matches!(line.trim(), ".mv/" | ".mv" | "/.mv/" | "/.mv")) {
+        return Ok(false);
+    }
+    fs::create_dir_all(dir.join("info")).at("create directory", &dir.join("info"))?;
+    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    fs::write(&path, format!("{text}{gap}.mv/\n")).at("write", &path)?;
+    Ok(true)
+}
+
+/// The git directory that worktrees and submodules share; `.git` may be a file that names it.
+fn git_common_dir(git: &Path) -> Option<PathBuf> {
+    if git.is_dir() {
+        return Some(git.to_path_buf());
+    }
+    let text = fs::read_to_string(git).ok()?;
+    let named = git.parent()?.join(text.strip_prefix("gitdir:")?.trim());
+    let common = fs::read_to_string(named.join("commondir")).ok();
+    Some(common.map_or(named.clone(), |common| named.join(common.trim())))
+        .filter(|dir| dir.is_dir())
+}

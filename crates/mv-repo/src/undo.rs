@@ -1,0 +1,136 @@
+//! Going back one operation, and forward again.
+//!
+//! Every record says which generation its refs and HEAD equal (`cursor`) and which one a normal
+//! operation started from (`before`). Undo publishes a record that equals `before` again; redo one
+//! that equals what was undone. The working tree follows only if the operation had touched it, and
+//! what a forced operation overwrote comes back from its saved version.
+
+use mv_graph::{State, chain};
+use mv_store::Hash;
+
+use crate::checkout::{CheckoutOutcome, Local, Switch, run};
+use crate::error::{Error, Result};
+use crate::repo::Repo;
+use crate::session::Session;
+
+/// What was undone or redone.
+#[derive(Clone, Debug)]
+pub struct UndoOutcome {
+    /// The operation, as the reflog names it.
+    pub operation: String,
+    /// The version that HEAD is at now.
+    pub head: Option<Hash>,
+    /// The branch that HEAD is on now.
+    pub branch: Option<String>,
+    /// Files written into the working tree.
+    pub written: u64,
+    /// Files removed from it.
+    pub removed: u64,
+    /// What could not be put in place; nothing was undone if there is any.
+    pub failed: Vec<(mv_graph::RepoPath, String)>,
+}
+
+/// Undoes the last operation that is not undone yet.
+///
+/// # Errors
+/// `Policy` when there is nothing (more) to undo, `Refused` when uncommitted work is in the way,
+/// `LostRace`, `Io`.
+pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
+    let _lock = repo.lock()?;
+    let repo = &repo.fresh(session)?;
+    let now = repo.state();
+    let undone = at(repo, now.cursor)?.ok_or_else(|| nothing("undo"))?;
+    let goal = at(repo, undone.before)?.ok_or_else(|| nothing("undo"))?;
+    let mut redo = now.redo.clone();
+    redo.push(now.cursor);
+    let step =
+        Step { verb: "undo", operation: undone.operation.clone(), goal, redo, saved: undone.saved };
+    step.take(repo, undone.touched_worktree, session)
+}
+
+/// Redoes what was undone last.
+///
+/// # Errors
+/// As [`undo`].
+pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
+    let _lock = repo.lock()?;
+    let repo = &repo.fresh(session)?;
+    let mut redo = repo.state().redo.clone();
+    let next = redo.pop().ok_or_else(|| nothing("redo"))?;
+    let goal = at(repo, next)?.ok_or_else(|| nothing("redo"))?;
+    let touched = goal.touched_worktree;
+    let step = Step { verb: "redo", operation: goal.operation.clone(), goal, redo, saved: None };
+    step.take(repo, touched, session)
+}
+
+fn nothing(verb: &str) -> Error {
+    Error::Policy { what: format!("there is nothing to {verb}") }
+}
+
+/// The state of a generation; none when it is not kept any more or never was.
+fn at(repo: &Repo, generation: u64) -> Result<Option<State>> {
+    if generation == repo.state().generation {
+        return Ok(Some(repo.state().clone()));
+    }
+    match chain::read(repo.transport(), generation) {
+        Ok(record) => Ok(Some(record.state)),
+        Err(mv_graph::Error::Store(mv_store::Error::Absent { .. })) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+struct Step {
+    verb: &'static str,
+    operation: String,
+    goal: State,
+    redo: Vec<u64>,
+    saved: Option<Hash>,
+}
+
+impl Step {
+    fn take(self, repo: &Repo, worktree: bool, session: &Session) -> Result<UndoOutcome> {
+        let name = format!("{} {}", self.verb, self.operation);
+        let from = repo.state().generation;
+        let edit = |state: &mut State| {
+            if state.generation != from + 1 {
+                return Err(Error::LostRace { generation: state.generation });
+            }
+            state.head = self.goal.head.clone();
+            state.branches = self.goal.branches.clone();
+            state.tags = self.goal.tags.clone();
+            state.stages = self.goal.stages.clone();
+            state.cursor = self.goal.cursor;
+            state.redo = self.redo.clone();
+            Ok(())
+        };
+        let target = self.goal.head_target();
+        let checkout = match target {
+            Some(target) if worktree => {
+                let overlay = self.saved.map(|id| repo.manifest(&id)).transpose()?;
+                let switch = Switch {
+                    operation: name,
+                    target,
+                    whole: overlay.is_none(),
+                    scope: &|_, _| true,
+                    local: Local::RefuseNew,
+                    edit: &edit,
+                    overlay,
+                };
+                Some(run(repo, &switch, session)?)
+            }
+            _ => {
+                repo.advance(session, &name, &[], &[], &mut |state| edit(state))?;
+                None
+            }
+        };
+        let count = |of: fn(&CheckoutOutcome) -> u64| checkout.as_ref().map_or(0, of);
+        Ok(UndoOutcome {
+            head: target,
+            branch: self.goal.head_branch().map(ToString::to_string),
+            written: count(|c| c.written),
+            removed: count(|c| c.removed),
+            failed: checkout.map_or_else(Vec::new, |c| c.failed),
+            operation: self.operation,
+        })
+    }
+}
