@@ -1,1 +1,18 @@
-//! sandbox
+//! What the end-to-end tests share: a [`Sandbox`] that runs the program, [`Files`] that are
+//! compared byte by byte, damage to stored files, and a forger of hostile repositories.
+//!
+//! Tests only: everything here panics when the machine does not play along.
+
+#![allow(clippy::unwrap_used, reason = "a test library fails by panicking")]
+
+pub mod damage;
+mod files;
+pub mod forge;
+mod random;
+mod sandbox;
+mod session;
+
+pub use files::{Files, Node, write_node};
+pub use random::Random;
+pub use sandbox::{Output, Sandbox};
+pub use session::{Clock, session};

@@ -1,5 +1,8 @@
 //! Failures as users and programs see them: one line, a hint that works, a code, an exit status.
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
 use mv_graph::RepoPath;
 use serde::Serialize;
 
@@ -82,6 +85,7 @@ impl Failure {
     /// A command of a later version.
     pub(crate) fn not_yet(word: &str) -> Failure {
         Failure::new("not_yet", USAGE, format!("`mv {word}` is not in this version yet"))
+            .hint("see what is there with `mv --help`")
     }
 
     /// Adds what to do.
@@ -140,7 +144,7 @@ impl From<mv_repo::Error> for Failure {
             }
             E::Blocked { .. } => Failure::new("blocked", NO, message)
                 .hint("move it away, then `mv checkout` again"),
-            E::Io { .. } => Failure::new("system", SYSTEM, message),
+            E::Io { path, source, .. } => system(message, &path, &source),
             // Invalid, UnknownKey, BadName and whatever the library adds: the caller's input.
             _ => Failure::new("usage", USAGE, message),
         }
@@ -194,9 +198,30 @@ impl From<mv_store::Error> for Failure {
                 .hint("try again when nothing writes to that file"),
             E::Exists { .. } => Failure::new("lost_race", RACE, message).hint("try again"),
             E::Invalid { .. } => Failure::new("usage", USAGE, message),
-            // Io, and whatever the library adds.
+            E::Io { path, source, .. } => system(message, &path, &source),
+            // Whatever the library adds.
             _ => Failure::new("system", SYSTEM, message),
         }
+    }
+}
+
+/// What the system refused, with what a user can do about it.
+fn system(message: String, path: &Path, source: &io::Error) -> Failure {
+    let failure = Failure::new("system", SYSTEM, message);
+    let shown = format::text(&path.to_string_lossy());
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => failure
+            .hint(format!(
+                "nothing was lost: free some space (`df -h {shown}`), then run it again"
+            )),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            failure.hint(format!("see who may write there with `ls -ld {shown}`"))
+        }
+        // Too many open files, of the process or of the machine, have no kind of their own.
+        _ if matches!(source.raw_os_error(), Some(23 | 24)) => {
+            failure.hint("allow more open files with `ulimit -n 1024`, then run it again")
+        }
+        _ => failure.hint("nothing was lost: look with `mv status`, then run it again"),
     }
 }
 

@@ -68,7 +68,7 @@ pub fn run(args: Vec<OsString>, host: &Host) -> u8 {
 }
 
 /// Parses and runs one of our own commands.
-fn ours(args: Vec<OsString>, host: &Host) -> u8 {
+pub(crate) fn ours(args: Vec<OsString>, host: &Host) -> u8 {
     let guess = args::guess(&args);
     if let Some(word) = passthrough::reserved_word(&args) {
         return Ui::new(&guess, host).fail(&Failure::not_yet(word));

@@ -49,12 +49,13 @@ pub(crate) const COMMANDS: &[&str] = &[
     "config",
     "completions",
     "help",
+    "demo",
 ];
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
 pub(crate) const RESERVED: &[&str] = &[
     "merge", "metrics", "params", "best", "env", "stage", "remote", "push", "fetch", "pull",
-    "clone", "repack", "plot", "bisect", "demo",
+    "clone", "repack", "plot", "bisect",
 ];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.

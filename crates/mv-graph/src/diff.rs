@@ -95,7 +95,7 @@ pub fn list(objects: &dyn Objects, manifest: &Manifest) -> Result<Vec<ListedFile
 ///
 /// # Errors
 /// [`Error::Corrupt`] when a path is in two components, a file in one is a directory in another, a
-/// path is refused, or totals are wrong; [`Error::Invalid`] for more than 10 million files; those
+/// path is refused, or totals are wrong; and for more than 10 million files; those
 /// of [`Tree::read`] and of `visit`.
 pub fn visit_files(
     objects: &dyn Objects,
@@ -116,7 +116,7 @@ fn check_size(manifest: &Manifest) -> Result<()> {
     let (files, _) = manifest.totals();
     if files > MAX_FILES {
         let detail = format!("it has {files} files, more than {MAX_FILES}");
-        return Err(Error::invalid("version", detail));
+        return Err(Error::corrupt("version", "files", detail));
     }
     Ok(())
 }
@@ -125,7 +125,7 @@ fn count_empty(count: &mut u64) -> Result<()> {
     *count += 1;
     if *count > MAX_EMPTY_DIRS {
         let detail = format!("it has more than {MAX_EMPTY_DIRS} directories without files");
-        return Err(Error::invalid("version", detail));
+        return Err(Error::corrupt("version", "files", detail));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ pub trait Objects {
     /// The whole bytes of an object, compared with its id.
     ///
     /// # Errors
-    /// `Missing`, `Corrupt`, `Invalid` when it is larger than `cap` bytes, `Io`.
+    /// `Missing`, `Corrupt` (also when it is larger than `cap` bytes), `Io`.
     fn get(&self, kind: Kind, id: &Hash, cap: u64) -> mv_store::Result<Vec<u8>>;
 
     /// Whether the object is there.

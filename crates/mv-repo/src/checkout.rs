@@ -9,7 +9,10 @@
 mod apply;
 mod plan;
 
-use mv_graph::{Component, Head, Manifest, RefName, RepoPath, State};
+use std::collections::HashSet;
+
+use mv_graph::diff::ListedFile;
+use mv_graph::{Component, Head, RefName, RepoPath, State};
 use mv_store::Hash;
 
 pub(crate) use plan::Local;
@@ -18,7 +21,7 @@ use crate::branch;
 use crate::error::{Error, Result};
 use crate::mark::Mark;
 use crate::repo::{PathArg, Repo};
-use crate::saved;
+use crate::saved::{self, Overlay, Saved};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
 
@@ -69,8 +72,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) local: Local,
     /// What to do to the state beside recording what was saved.
     pub(crate) edit: &'a dyn Fn(&mut State) -> Result<()>,
-    /// A version whose files are put on top of the target's: what an undone operation overwrote.
-    pub(crate) overlay: Option<Manifest>,
+    /// What goes on top of the target: what an undone operation overwrote.
+    pub(crate) overlay: Option<Overlay>,
 }
 
 /// Checks out a branch, a version, or some of its files.
@@ -88,11 +91,13 @@ pub fn checkout(
     let repo = &repo.fresh(session)?;
     let text = options.target.as_deref();
     let existing = text.and_then(|t| repo.state().branch(t));
-    if options.target.is_none()
-        && options.create_branch.is_some()
-        && repo.state().head_target().is_none()
+    if let Some(new) = &options.create_branch
+        && text.is_none_or(|t| t == "HEAD")
+        && !options.force
+        && options.only.is_empty()
+        && options.paths.is_empty()
     {
-        return rename_unborn(repo, options, session);
+        return branch_here(repo, new, session);
     }
     let target = match existing {
         Some(branch) => branch.target,
@@ -145,22 +150,27 @@ pub fn checkout(
     run(repo, &switch, session)
 }
 
-/// `checkout -b` before the first commit: HEAD is on a branch that does not exist, and goes on another.
-fn rename_unborn(
-    repo: &Repo,
-    options: &CheckoutOptions,
-    session: &Session,
-) -> Result<CheckoutOutcome> {
-    let Some(new) = &options.create_branch else { return Err(Error::NothingToCommit) };
-    branch::check_free(repo.state(), new)?;
-    repo.advance(session, &format!("checkout -b {new}"), &[], &[], &mut |state| {
+/// `checkout -b` from where HEAD is: the working tree stays as it is, whatever is in it. Before the
+/// first commit there is no branch to make: HEAD goes on another that does not exist.
+fn branch_here(repo: &Repo, new: &RefName, session: &Session) -> Result<CheckoutOutcome> {
+    let target = repo.state().head_target();
+    let version = target.map(|id| Ok::<_, Error>(repo.version_of(&id, &repo.manifest(&id)?)));
+    let version = version.transpose()?.unwrap_or_default();
+    repo.advance(session, &format!("checkout -b {new} HEAD"), &[], &[], &mut |state| {
+        if state.head_target() != target {
+            return Err(Error::LostRace { generation: state.generation });
+        }
+        branch::check_free(state, new)?;
+        if let Some(target) = target {
+            state.set_branch(new.clone(), target);
+        }
         state.head = Head::Branch(new.clone());
         Ok(())
     })?;
     Ok(CheckoutOutcome {
         branch: Some(new.to_string()),
-        id: Hash::ZERO,
-        version: String::new(),
+        id: target.unwrap_or(Hash::ZERO),
+        version,
         written: 0,
         removed: 0,
         bytes: 0,
@@ -199,58 +209,88 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     let mut snapshot = Snapshot::take(repo, session)?;
     let target = repo.manifest(&switch.target)?;
     let plan = plan::plan(repo, &mut snapshot, &target, switch, session)?;
-    let saved = saved::keep(repo, &snapshot, &plan.overwritten, &switch.operation, session)?;
-    let operation = switch.operation.clone();
+    let (overwritten, placed) = (&plan.overwritten, instead(&plan, switch));
+    let saved = saved::keep(repo, &snapshot, overwritten, &placed, &switch.operation, session)?;
     let unchanged = plan.is_empty();
+    let cursor = repo.state().cursor;
+    // What is overwritten must be named by a record before the first file is: whatever ends this
+    // checkout, `undo` then finds it.
+    let with_saved = saved.as_ref().map(|saved| publish_saved(repo, saved, switch, session));
+    let with_saved = with_saved.transpose()?;
+    let repo = with_saved.as_ref().unwrap_or(repo);
+    let operation = switch.operation.clone();
     let mark =
         Mark { target: switch.target, done: false, boot_id: session.boot_id.clone(), operation };
     if !unchanged {
         mark.set(repo, session)?;
     }
-    let applied = apply::apply(repo, &plan, session)?;
+    let applied = apply::apply(repo, &snapshot, &plan, session)?;
     let version = repo.version_of(&switch.target, &target);
     let mut outcome = CheckoutOutcome {
-        branch: None,
+        branch: repo.state().head_branch().map(ToString::to_string),
         id: switch.target,
         version,
         written: applied.written,
         removed: applied.removed,
         bytes: applied.bytes,
         failed: applied.failed,
-        saved: saved.as_ref().map(|s| s.id),
+        saved: saved.as_ref().map(|s| s.id).filter(|_| !overwritten.is_empty()),
     };
-    let packs = saved.as_ref().map_or(&[][..], |s| &s.packs);
-    let roots: Vec<Hash> = saved.iter().map(|s| s.id).chain([switch.target]).collect();
-    if outcome.failed.is_empty() {
-        let expected = repo.state().head.clone();
-        let record = repo.advance(session, &switch.operation, packs, &roots, &mut |state| {
-            if state.head != expected {
-                return Err(Error::LostRace { generation: state.generation });
-            }
-            state.saved = saved.as_ref().map(|s| s.id);
-            state.touched_worktree = !unchanged;
-            (switch.edit)(state)
-        })?;
-        let head = record.state.head_target();
-        apply::save_cache(repo, &snapshot, &plan, &applied.stats, head, session);
-        if !unchanged || Mark::read(repo).is_ok_and(|m| m.is_some_and(|m| !m.done)) {
-            mark.finish(repo, session)?;
-        }
-        outcome.branch = record.state.head_branch().map(ToString::to_string);
-    } else {
-        if let Some(saved) = &saved {
-            repo.advance(
-                session,
-                &format!("{} (failed)", switch.operation),
-                packs,
-                &roots,
-                &mut |state| {
-                    state.saved = Some(saved.id);
-                    Ok(())
-                },
-            )?;
-        }
-        outcome.branch = repo.state().head_branch().map(ToString::to_string);
+    if !outcome.failed.is_empty() {
+        return Ok(outcome);
     }
+    let roots: Vec<Hash> = saved.iter().map(|s| s.id).chain([switch.target]).collect();
+    let now = repo.state();
+    let record = repo.advance(session, &switch.operation, &[], &roots, &mut |state| {
+        if state.head != now.head {
+            return Err(Error::LostRace { generation: state.generation });
+        }
+        if state.before == now.cursor {
+            // Both records are one operation to the user.
+            state.before = cursor;
+        }
+        state.saved = saved.as_ref().map(|s| s.id);
+        state.touched_worktree = !unchanged;
+        (switch.edit)(state)
+    })?;
+    let head = record.state.head_target();
+    apply::save_cache(repo, &snapshot, &plan, &applied.stats, head, session);
+    if !unchanged || Mark::read(repo).is_ok_and(|m| m.is_some_and(|m| !m.done)) {
+        mark.finish(repo, session)?;
+    }
+    outcome.branch = record.state.head_branch().map(ToString::to_string);
     Ok(outcome)
+}
+
+/// What is put where something is overwritten, or above or below it; when only some files are taken
+/// from a version, which no ref tells afterwards, all that is put in place.
+fn instead(plan: &plan::Plan, switch: &Switch<'_>) -> Vec<ListedFile> {
+    let lost: HashSet<&RepoPath> = plan.overwritten.iter().collect();
+    let above: HashSet<RepoPath> = plan.overwritten.iter().flat_map(|p| p.ancestors()).collect();
+    let touches = |path: &RepoPath| {
+        lost.contains(path)
+            || above.contains(path)
+            || path.ancestors().any(|dir| lost.contains(&dir))
+    };
+    plan.write.iter().filter(|file| !switch.whole || touches(&file.path)).cloned().collect()
+}
+
+/// Publishes a record that names what is about to be overwritten; returns the repository after it.
+fn publish_saved(
+    repo: &Repo,
+    saved: &Saved,
+    switch: &Switch<'_>,
+    session: &Session,
+) -> Result<Repo> {
+    let operation = format!("{} (saving what it overwrites)", switch.operation);
+    let now = repo.state();
+    repo.advance(session, &operation, &saved.packs, &[saved.id], &mut |state| {
+        if state.head != now.head {
+            return Err(Error::LostRace { generation: state.generation });
+        }
+        state.saved = Some(saved.id);
+        state.touched_worktree = true;
+        Ok(())
+    })?;
+    repo.fresh(session)
 }

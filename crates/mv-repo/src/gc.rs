@@ -20,6 +20,8 @@ use crate::session::Session;
 
 /// A pack is rewritten when less than this share of it is kept, in percent.
 const REWRITE_BELOW: u64 = 80;
+/// How gc names itself in the reflog.
+pub(crate) const OPERATION: &str = "gc";
 /// Paths listed in a plan, at most.
 const MAX_PATHS: usize = 10_000;
 
@@ -259,7 +261,7 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
     let grace = plan.grace.min(READERS_GRACE);
     if !plan.is_empty() || !repo.state().deleting.is_empty() {
         let state =
-            maintain::retire(repo, session, "gc", &old, &plan.orphans, &written.packs, grace)?;
+            maintain::retire(repo, session, OPERATION, &old, &plan.orphans, &written.packs, grace)?;
         let sizes: HashMap<PackId, u64> = plan
             .drop_packs
             .iter()

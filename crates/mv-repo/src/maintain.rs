@@ -16,6 +16,8 @@ use crate::session::Session;
 
 /// How long a replaced pack stays for readers that began before.
 pub(crate) const READERS_GRACE: Duration = Duration::from_secs(60 * 60);
+/// Packs that wait for readers, at most; beyond that the oldest go at once.
+const MAX_CONDEMNED: usize = 64;
 /// Records that are always kept.
 const MIN_RECORDS: usize = 64;
 /// How long records are kept at least.
@@ -78,6 +80,10 @@ pub(crate) fn retire(
             state.condemned.extend(old.iter().map(retire));
         }
         state.deleting.extend(orphans.iter().map(retire));
+        // Each record names all condemned packs; a burst of merges must not make records long.
+        state.condemned.sort_by_key(|r| std::cmp::Reverse(r.generation));
+        let oldest = state.condemned.split_off(state.condemned.len().min(MAX_CONDEMNED));
+        state.deleting.extend(oldest);
         state.condemned.sort_by_key(|r| r.pack);
         state.deleting.sort_by_key(|r| r.pack);
         state.deleting.dedup_by_key(|r| r.pack);

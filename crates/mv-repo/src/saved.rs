@@ -1,15 +1,18 @@
 //! What a forced operation overwrites is kept as a version of its own, which the state record
 //! names, so that `undo` brings it back and gc keeps it as long as the reflog does.
+//!
+//! The last parent of that version is one that holds what was put in place instead: `redo` needs
+//! it, and `undo` takes away what had not been there.
 
 use mv_graph::diff::ListedFile;
 use mv_graph::{Manifest, Mode, RepoPath};
 use mv_store::{Hash, Kind, PackId, StoreWriter, Unit};
 
 use crate::commit::store_trees;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, empty_dir};
 use crate::worktree::{read_link, read_stable};
 
 /// A version that holds what was overwritten.
@@ -19,26 +22,28 @@ pub(crate) struct Saved {
     pub(crate) packs: Vec<PackId>,
 }
 
-/// Stores the given working files; none when there are none.
+/// Stores the working files at `overwritten`, and a listing of what is `placed` instead of them or
+/// where nothing was. None when there are neither.
 pub(crate) fn keep(
     repo: &Repo,
     snapshot: &Snapshot,
-    paths: &[RepoPath],
+    overwritten: &[RepoPath],
+    placed: &[ListedFile],
     operation: &str,
     session: &Session,
 ) -> Result<Option<Saved>> {
-    if paths.is_empty() {
+    if overwritten.is_empty() && placed.is_empty() {
         return Ok(None);
     }
     let task = session.progress.task("saving what is overwritten", Unit::Bytes);
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
-    let mut files = Vec::with_capacity(paths.len());
-    for path in paths {
+    let mut files = Vec::with_capacity(overwritten.len());
+    for path in overwritten {
         let Some((Some(mode), stat)) = snapshot.root.stat(path)? else { continue };
         let component = snapshot.rules.component_of(path, mode == Mode::Dir);
         let absolute = repo.root().join(path.to_path());
         let (id, bytes) = match mode {
-            Mode::Dir => continue,
+            Mode::Dir => (empty_dir().id, 0),
             Mode::Symlink => {
                 let (target, _) = read_link(&snapshot.root, path)?;
                 (writer.put(Kind::Blob, &target)?, target.len() as u64)
@@ -56,21 +61,48 @@ pub(crate) fn keep(
             entry: mv_graph::FileEntry { mode, id, bytes },
         });
     }
-    let (components, _) = store_trees(&files, &writer)?;
-    let manifest = Manifest {
-        parents: snapshot.head.iter().map(|(id, _)| *id).collect(),
-        components,
-        environment: None,
-        model_name: repo.config().name.clone(),
-        params: Vec::new(),
-        metrics: Vec::new(),
-        metadata: Vec::new(),
-        message: format!("what `{operation}` overwrote"),
-        author: session.author.clone(),
-        created: session.now,
-        source: None,
+    let version = |files: &[ListedFile], parents: Vec<Hash>, message: String| {
+        let (components, _) = store_trees(files, &writer)?;
+        let manifest = Manifest {
+            parents,
+            components,
+            environment: None,
+            model_name: repo.config().name.clone(),
+            params: Vec::new(),
+            metrics: Vec::new(),
+            metadata: Vec::new(),
+            message,
+            author: session.author.clone(),
+            created: session.now,
+            source: None,
+        };
+        Ok::<Hash, Error>(writer.put(Kind::Manifest, &manifest.encode()?)?)
     };
-    let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
+    let placed = version(placed, Vec::new(), format!("what `{operation}` put in place"))?;
+    let parents = snapshot.head.iter().map(|(id, _)| *id).chain([placed]).collect();
+    let id = version(&files, parents, format!("what `{operation}` overwrote"))?;
     let written = writer.finish()?;
     Ok(Some(Saved { id, packs: written.packs }))
+}
+
+/// Files to put on top of a version's, and files to take away if they are not among those.
+#[derive(Clone, Debug)]
+pub(crate) struct Overlay {
+    pub(crate) put: Manifest,
+    pub(crate) drop: Manifest,
+}
+
+impl Overlay {
+    /// What brings back what an operation overwrote.
+    pub(crate) fn undoing(repo: &Repo, saved: &Hash) -> Result<Overlay> {
+        let put = repo.manifest(saved)?;
+        let placed = put.parents.last().copied().unwrap_or(Hash::ZERO);
+        Ok(Overlay { put, drop: repo.manifest(&placed)? })
+    }
+
+    /// What overwrites it again.
+    pub(crate) fn redoing(repo: &Repo, saved: &Hash) -> Result<Overlay> {
+        let Overlay { put, drop } = Overlay::undoing(repo, saved)?;
+        Ok(Overlay { put: drop, drop: put })
+    }
 }

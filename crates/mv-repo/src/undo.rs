@@ -11,6 +11,7 @@ use mv_store::Hash;
 use crate::checkout::{CheckoutOutcome, Local, Switch, run};
 use crate::error::{Error, Result};
 use crate::repo::Repo;
+use crate::saved::Overlay;
 use crate::session::Session;
 
 /// What was undone or redone.
@@ -43,8 +44,8 @@ pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let goal = at(repo, undone.before)?.ok_or_else(|| nothing("undo"))?;
     let mut redo = now.redo.clone();
     redo.push(now.cursor);
-    let step =
-        Step { verb: "undo", operation: undone.operation.clone(), goal, redo, saved: undone.saved };
+    let overlay = undone.saved.map(|id| Overlay::undoing(repo, &id)).transpose()?;
+    let step = Step { verb: "undo", operation: undone.operation.clone(), goal, redo, overlay };
     step.take(repo, undone.touched_worktree, session)
 }
 
@@ -59,7 +60,8 @@ pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let next = redo.pop().ok_or_else(|| nothing("redo"))?;
     let goal = at(repo, next)?.ok_or_else(|| nothing("redo"))?;
     let touched = goal.touched_worktree;
-    let step = Step { verb: "redo", operation: goal.operation.clone(), goal, redo, saved: None };
+    let overlay = goal.saved.map(|id| Overlay::redoing(repo, &id)).transpose()?;
+    let step = Step { verb: "redo", operation: goal.operation.clone(), goal, redo, overlay };
     step.take(repo, touched, session)
 }
 
@@ -84,15 +86,20 @@ struct Step {
     operation: String,
     goal: State,
     redo: Vec<u64>,
-    saved: Option<Hash>,
+    overlay: Option<Overlay>,
 }
 
 impl Step {
     fn take(self, repo: &Repo, worktree: bool, session: &Session) -> Result<UndoOutcome> {
         let name = format!("{} {}", self.verb, self.operation);
-        let from = repo.state().generation;
+        let now = repo.state();
         let edit = |state: &mut State| {
-            if state.generation != from + 1 {
+            // A record that saves what is overwritten, or one of upkeep, may lie between.
+            let same = state.head == now.head
+                && state.branches == now.branches
+                && state.tags == now.tags
+                && state.stages == now.stages;
+            if !same {
                 return Err(Error::LostRace { generation: state.generation });
             }
             state.head = self.goal.head.clone();
@@ -106,15 +113,14 @@ impl Step {
         let target = self.goal.head_target();
         let checkout = match target {
             Some(target) if worktree => {
-                let overlay = self.saved.map(|id| repo.manifest(&id)).transpose()?;
                 let switch = Switch {
                     operation: name,
                     target,
-                    whole: overlay.is_none(),
+                    whole: self.overlay.is_none(),
                     scope: &|_, _| true,
                     local: Local::RefuseNew,
                     edit: &edit,
-                    overlay,
+                    overlay: self.overlay,
                 };
                 Some(run(repo, &switch, session)?)
             }

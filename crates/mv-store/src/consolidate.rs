@@ -77,7 +77,7 @@ pub fn merge_packs(
                     Encoding::List,
                     &block.stored,
                     raw_len,
-                    &[(fresh[0].0, 0, 0)],
+                    &[(fresh[0].0, 0)],
                 );
             }
             for (id, range) in &fresh {
@@ -87,10 +87,8 @@ pub fn merge_packs(
                 }
             }
             if fresh.len() == members.len() && block.raw.len() >= SMALL {
-                let members: Vec<_> = members
-                    .iter()
-                    .map(|(id, range)| (*id, at32(range.start), at32(range.len())))
-                    .collect();
+                let members: Vec<_> =
+                    members.iter().map(|(id, range)| (*id, at32(range.start))).collect();
                 return writer.append_stored(
                     block.kind,
                     block.encoding,

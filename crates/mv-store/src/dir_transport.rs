@@ -53,7 +53,11 @@ fn absent<T>(name: &str, outcome: Result<T>) -> Result<T> {
 
 impl Transport for DirTransport {
     fn read(&self, name: &str, cap: u64) -> Result<Vec<u8>> {
-        let found = repo_fs::read_capped(&self.path(name)?, cap)?;
+        let found = match repo_fs::read_capped(&self.path(name)?, cap) {
+            // Nothing that this program writes is over its limit.
+            Err(Error::Invalid { detail, .. }) => return Err(Error::corrupt("file", name, detail)),
+            other => other?,
+        };
         found.ok_or_else(|| Error::Absent { name: name.to_owned() })
     }
 
@@ -170,7 +174,7 @@ mod tests {
         assert_eq!(transport.read_range("x", 1, 2).unwrap(), b"bc");
         assert!(transport.read_range("x", 2, 2).is_err());
         assert!(transport.read_range("x", u64::MAX, 2).is_err());
-        assert!(matches!(transport.read("x", 2), Err(Error::Invalid { .. })));
+        assert!(matches!(transport.read("x", 2), Err(Error::Corrupt { .. })));
         assert!(matches!(transport.read("y", 2), Err(Error::Absent { .. })));
     }
 }

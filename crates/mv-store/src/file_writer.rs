@@ -14,7 +14,7 @@ use crate::error::{IoContext, Result};
 use crate::hash::{BlobHasher, Hash, Kind, id_of};
 use crate::list::{self, ListItem};
 use crate::progress::Task;
-use crate::writer::{SMALL, StoreWriter, encode, len32};
+use crate::writer::{SMALL, StoreWriter, encode};
 
 /// New bytes read at a time.
 const WINDOW: usize = 8 << 20;
@@ -80,7 +80,7 @@ impl StoreWriter<'_> {
         let id = hasher.finish();
         if self.claim(&id) {
             let top = list::build(items, |node| self.put(Kind::List, &node))?;
-            self.append_stored(Kind::Blob, Encoding::List, &top.encode(), total, &[(id, 0, 0)])?;
+            self.append_stored(Kind::Blob, Encoding::List, &top.encode(), total, &[(id, 0)])?;
         }
         Ok((id, total))
     }
@@ -93,7 +93,7 @@ impl StoreWriter<'_> {
         }
         let id = id_of(Kind::Blob, bytes);
         if self.claim(&id) {
-            self.append(Kind::Blob, bytes, &[(id, 0, len32(bytes))], CHUNK_LEVEL)?;
+            self.append(Kind::Blob, bytes, &[(id, 0)], CHUNK_LEVEL)?;
         }
         Ok((id, bytes.len() as u64))
     }
@@ -126,7 +126,7 @@ impl StoreWriter<'_> {
         for (chunk, prepared) in chunks.into_iter().zip(prepared?) {
             items.push(prepared.item);
             if let Some(encoded) = prepared.fresh {
-                let member = [(prepared.item.id, 0, len32(chunk))];
+                let member = [(prepared.item.id, 0)];
                 self.append_encoded(Kind::Blob, &encoded, chunk, &member)?;
             }
         }

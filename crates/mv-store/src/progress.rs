@@ -168,7 +168,8 @@ mod tests {
         let progress = Progress::new();
         let task = progress.task("x", Unit::Items);
         assert!(task.check().is_ok());
-        progress.clone().cancel();
+        let other_holder = progress.clone();
+        other_holder.cancel();
         assert!(matches!(task.check(), Err(Error::Cancelled)));
     }
 }

@@ -187,12 +187,12 @@ impl Store {
     /// Reads a whole object and compares it with its id.
     ///
     /// # Errors
-    /// `Missing`, `Corrupt`, `Invalid` if it has more than `cap` bytes, `Io`.
+    /// `Missing`, `Corrupt` (also when it has more than `cap` bytes, which only hostile objects have), `Io`.
     pub fn get(&self, kind: Kind, id: &Hash, cap: u64) -> Result<Vec<u8>> {
         let found = self.find_as(kind, id)?;
         if found.raw_len() > cap {
-            let detail = format!("{kind} `{id}` has {} bytes, the limit is {cap}", found.raw_len());
-            return Err(Error::Invalid { what: "object", detail });
+            let detail = format!("it has {} bytes, the limit is {cap}", found.raw_len());
+            return Err(Error::corrupt("object", format!("{kind} {id}"), detail));
         }
         if found.block.encoding == Encoding::List {
             let mut bytes = Vec::new();

@@ -16,7 +16,7 @@ pub trait Transport: Send + Sync {
     /// Reads a whole object.
     ///
     /// # Errors
-    /// `Absent` if there is none, `Invalid` if it is larger than `cap` bytes, `Io`.
+    /// `Absent` if there is none, `Corrupt` if it is larger than `cap` bytes, `Io`.
     fn read(&self, name: &str, cap: u64) -> Result<Vec<u8>>;
 
     /// Reads exactly `len` bytes from `start`.

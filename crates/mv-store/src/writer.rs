@@ -82,16 +82,15 @@ impl Drop for SessionDir {
 #[derive(Default)]
 struct Group {
     raw: Vec<u8>,
-    members: Vec<(Hash, u32, u32)>,
+    members: Vec<(Hash, u32)>,
 }
 
 impl Group {
     fn push(&mut self, id: Hash, bytes: &[u8]) {
         // A group is flushed long before it reaches 4 GiB.
         let start = u32::try_from(self.raw.len()).unwrap_or(u32::MAX);
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.raw.extend_from_slice(bytes);
-        self.members.push((id, start, len));
+        self.members.push((id, start));
     }
 }
 
@@ -141,7 +140,7 @@ impl<'a> StoreWriter<'a> {
     /// Stores an object that [`StoreWriter::claim`] said is this writer's to store.
     pub(crate) fn put_claimed(&self, kind: Kind, id: Hash, bytes: &[u8]) -> Result<()> {
         if bytes.len() >= SMALL {
-            return self.append(kind, bytes, &[(id, 0, len32(bytes))], CHUNK_LEVEL);
+            return self.append(kind, bytes, &[(id, 0)], CHUNK_LEVEL);
         }
         let full = {
             let mut waiting = lock(&self.waiting);
@@ -187,9 +186,14 @@ impl<'a> StoreWriter<'a> {
         let full = {
             let mut waiting = lock(&self.waiting);
             let shared = &mut waiting[usize::from(Kind::Blob.code())];
-            for &(id, start, len) in &group.members {
-                let (start, len) = (start as usize, len as usize);
-                shared.push(id, &group.raw[start..start + len]);
+            let ends = group
+                .members
+                .iter()
+                .skip(1)
+                .map(|(_, start)| *start as usize)
+                .chain([group.raw.len()]);
+            for ((id, start), end) in group.members.iter().zip(ends) {
+                shared.push(*id, &group.raw[*start as usize..end]);
             }
             if shared.raw.len() >= SOLID_BYTES { std::mem::take(shared) } else { Group::default() }
         };
@@ -222,7 +226,7 @@ impl<'a> StoreWriter<'a> {
         &self,
         kind: Kind,
         raw: &[u8],
-        members: &[(Hash, u32, u32)],
+        members: &[(Hash, u32)],
         level: i32,
     ) -> Result<()> {
         let encoded = encode(raw, level)?;
@@ -234,7 +238,7 @@ impl<'a> StoreWriter<'a> {
         kind: Kind,
         encoded: &Option<Vec<u8>>,
         raw: &[u8],
-        members: &[(Hash, u32, u32)],
+        members: &[(Hash, u32)],
     ) -> Result<()> {
         let (encoding, stored) = match encoded {
             Some(packed) => (Encoding::Zstd, &packed[..]),
@@ -252,7 +256,7 @@ impl<'a> StoreWriter<'a> {
         encoding: Encoding,
         stored: &[u8],
         raw_len: u64,
-        members: &[(Hash, u32, u32)],
+        members: &[(Hash, u32)],
     ) -> Result<()> {
         let mut packs = lock(&self.packs);
         if packs.current.as_ref().is_some_and(PackBuilder::is_full)
@@ -307,10 +311,6 @@ pub(crate) fn encode(raw: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
         // A codec that fails its own round trip is not trusted with this block.
         _ => Ok(None),
     }
-}
-
-pub(crate) fn len32(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

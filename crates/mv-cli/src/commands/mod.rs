@@ -7,6 +7,7 @@ mod checkout;
 mod commit;
 mod completions;
 mod config;
+mod demo;
 mod diff;
 mod diff_json;
 mod du;
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Du(du::Args),
     Config(config::Args),
     Completions(completions::Args),
+    Demo(demo::Args),
 }
 
 /// Runs one command; the number is its exit code.
@@ -79,5 +81,6 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Du(_) => du::run(context),
         Command::Config(args) => config::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
+        Command::Demo(args) => demo::run(context, args),
     }
 }

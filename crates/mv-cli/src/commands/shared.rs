@@ -153,11 +153,12 @@ pub(crate) fn checked_out(context: &Context<'_>, done: &CheckoutOutcome) -> Resu
     } else {
         ui.say(position(ui, done.branch.as_deref(), Some(&done.id), Some(&done.version)));
         ui.say(moved(done.written, done.removed, Some(done.bytes)));
-        if done.saved.is_some() {
-            ui.hint("what was overwritten is kept: `mv undo` brings it back");
-        }
     }
-    Ok(failed(ui, &done.failed))
+    let code = failed(ui, &done.failed);
+    if done.saved.is_some() && !ui.json {
+        ui.hint("what was overwritten is kept: `mv undo` brings it back");
+    }
+    Ok(code)
 }
 
 /// Tells of files that could not be written; gives the exit code.
@@ -165,12 +166,15 @@ pub(crate) fn failed(ui: &Ui<'_>, failed: &[(RepoPath, String)]) -> u8 {
     if failed.is_empty() {
         return 0;
     }
+    let count = format::count(failed.len() as u64, "file");
+    let first = failed.first().map(|(path, _)| path.display_escaped()).unwrap_or_default();
+    let more = if failed.len() > 1 { " and others" } else { "" };
+    let failure = Failure::integrity(format!("{count} could not be written: `{first}`{more}"));
+    let code = ui.complain(&failure.hint("see what is damaged with `mv fsck --full`"));
     for (path, detail) in failed {
         ui.warn(format!("could not write `{}`: {}", path.display_escaped(), format::text(detail)));
     }
-    let count = format::count(failed.len() as u64, "file");
-    let failure = Failure::integrity(format!("{count} could not be written"));
-    ui.complain(&failure.hint("see what is damaged with `mv fsck --full`"))
+    code
 }
 
 /// `12 files written, 1 file removed, 34 MB`.

@@ -28,9 +28,14 @@ pub(crate) struct Applied {
     pub(crate) stats: Vec<Option<Stat>>,
 }
 
-/// Removes, then writes files, then empty directories, and symlinks last. A file whose content is
+/// Removes, then makes directories, then writes files, and symlinks last. A file whose content is
 /// damaged is noted and left as it was; any other failure ends the work.
-pub(crate) fn apply(repo: &Repo, plan: &Plan, session: &Session) -> Result<Applied> {
+pub(crate) fn apply(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    session: &Session,
+) -> Result<Applied> {
     if plan.is_empty() {
         return Ok(Applied::default());
     }
@@ -39,13 +44,14 @@ pub(crate) fn apply(repo: &Repo, plan: &Plan, session: &Session) -> Result<Appli
     let tmp = repo.layout().tmp().join(nonce_hex(&session.nonces.next()));
     mv_store::fs::create_dir_durably(&tmp)?;
     let writer = Writer::new(repo.root(), &tmp, &session.nonces)?;
-    let outcome = Work { repo, writer: &writer, task: &task }.run(plan);
+    let outcome = Work { repo, snapshot, writer: &writer, task: &task }.run(plan);
     mv_store::fs::sweep_dir(&tmp);
     outcome
 }
 
 struct Work<'a> {
     repo: &'a Repo,
+    snapshot: &'a Snapshot,
     writer: &'a Writer<'a>,
     task: &'a mv_store::Task,
 }
@@ -55,28 +61,31 @@ impl Work<'_> {
         let mut applied = Applied { stats: vec![None; plan.write.len()], ..Applied::default() };
         for path in &plan.remove {
             self.task.check()?;
-            self.writer.remove_file(path)?;
+            self.remove(path)?;
             applied.removed += 1;
         }
         self.remove_emptied(plan)?;
+        for file in plan.write.iter().filter(|f| f.entry.mode == Mode::Dir) {
+            self.make_dir(&file.path)?;
+        }
+        self.make_parents(plan)?;
         let of = |wanted: fn(&ListedFile) -> bool| {
             plan.write.iter().enumerate().filter(move |(_, f)| wanted(f)).collect::<Vec<_>>()
         };
         let small = of(|f| is_file(f) && f.entry.bytes < LARGE);
         let runs: Result<Vec<Vec<(usize, Placed)>>> = small
             .par_chunks(RUN)
-            .map(|run| run.iter().map(|(at, file)| Ok((*at, self.place(file)?))).collect())
+            .map(|run| run.iter().map(|(at, file)| Ok((*at, self.place(plan, file)?))).collect())
             .collect();
         let mut placed: Vec<(usize, Placed)> = runs?.into_iter().flatten().collect();
         for (at, file) in of(|f| is_file(f) && f.entry.bytes >= LARGE) {
-            placed.push((at, self.place(file)?));
+            placed.push((at, self.place(plan, file)?));
         }
-        for (at, file) in of(|f| f.entry.mode == Mode::Dir) {
-            self.writer.ensure_dir(&file.path)?;
+        for (at, _) in of(|f| f.entry.mode == Mode::Dir) {
             placed.push((at, Ok(Stat::default())));
         }
         for (at, file) in of(|f| f.entry.mode == Mode::Symlink) {
-            placed.push((at, self.place(file)?));
+            placed.push((at, self.place(plan, file)?));
         }
         for (at, outcome) in placed {
             let file = &plan.write[at];
@@ -105,9 +114,50 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Removes a file, a symlink, or an empty directory of the version before.
+    fn remove(&self, path: &RepoPath) -> Result<()> {
+        match self.writer.root().stat(path)? {
+            Some((Some(Mode::Dir), _)) => self.writer.remove_dir_if_empty(path).map(drop),
+            _ => self.writer.remove_file(path).map(drop),
+        }
+    }
+
+    /// Makes the directories that files are put in, each once.
+    fn make_parents(&self, plan: &Plan) -> Result<()> {
+        let mut last: Option<RepoPath> = None;
+        for file in &plan.write {
+            let Some(parent) = file.path.parent() else { continue };
+            if last.as_ref() != Some(&parent) {
+                self.writer.ensure_dir(&parent)?;
+                last = Some(parent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an empty directory in place of a file or symlink of the version before.
+    fn make_dir(&self, path: &RepoPath) -> Result<()> {
+        if let Some((mode, _)) = self.writer.root().stat(path)?
+            && mode != Some(Mode::Dir)
+        {
+            self.writer.remove_file(path)?;
+        }
+        self.writer.ensure_dir(path)
+    }
+
+    /// Refuses to touch a file that somebody wrote to since the plan was made.
+    fn last_look(&self, plan: &Plan, path: &RepoPath) -> Result<()> {
+        match self.snapshot.scan.get(path) {
+            Some(found) if found.mode != Mode::Dir => self.writer.expect(path, Some(&found.stat)),
+            None if plan.overwritten.binary_search(path).is_err() => self.writer.expect(path, None),
+            _ => Ok(()),
+        }
+    }
+
     /// Puts one file in place; damage to its content is the inner error.
-    fn place(&self, file: &ListedFile) -> Result<Placed> {
+    fn place(&self, plan: &Plan, file: &ListedFile) -> Result<Placed> {
         self.task.check()?;
+        self.last_look(plan, &file.path)?;
         match self.place_whole(file) {
             Ok(stat) => Ok(Ok(stat)),
             Err(e) if is_damage(&e) => Ok(Err(e.to_string())),

@@ -79,9 +79,11 @@ pub(crate) fn plan(
             Some(candidate) => {
                 let content = candidate.content;
                 match content {
+                    // Not there, and not wanted: a file may stand where its directory was.
+                    None if want.is_none() => {}
                     None => plan.put(path, want),
                     Some(c) if want.is_some_and(|w| w.1 == c.entry) => {
-                        plan.settled.push((path.clone(), c))
+                        plan.settled.push((path.clone(), c));
                     }
                     Some(c) if leftovers.get(path) == Some(&c.entry) => plan.put(path, want),
                     Some(_) if switch.local == Local::Overwrite => {
@@ -171,7 +173,16 @@ fn changes_to(
 
 fn add_overlay(repo: &Repo, wanted: &mut Wanted, switch: &Switch<'_>) -> Result<()> {
     if let Some(overlay) = &switch.overlay {
-        for file in diff::list(repo.store(), overlay)? {
+        for file in diff::list(repo.store(), &overlay.drop)? {
+            wanted.insert(file.path, None);
+        }
+        for file in diff::list(repo.store(), &overlay.put)? {
+            // Where it was, the version's own file had given way to a directory.
+            for dir in file.path.ancestors() {
+                if wanted.get(&dir).is_some_and(Option::is_some) {
+                    wanted.remove(&dir);
+                }
+            }
             wanted.insert(file.path, Some((file.component, file.entry)));
         }
     }
@@ -245,15 +256,20 @@ fn obstacles(
 }
 
 impl Snapshot {
-    /// Every file below a directory of the working tree, ignored ones included.
+    /// Every file and empty directory below one of the working tree, ignored ones included.
     fn everything_below(&self, dir: &RepoPath) -> Result<Vec<RepoPath>> {
         let mut files = Vec::new();
         let mut dirs = vec![dir.clone()];
-        while let Some(dir) = dirs.pop() {
-            for (name, mode) in self.root.names(&dir)? {
-                let path = dir
+        while let Some(at) = dirs.pop() {
+            let names = self.root.names(&at)?;
+            if names.is_empty() && at != *dir {
+                files.push(at);
+                continue;
+            }
+            for (name, mode) in names {
+                let path = at
                     .join(&name)
-                    .map_err(|why| Error::BadName { name: dir.to_path(), why: why.to_string() })?;
+                    .map_err(|why| Error::BadName { name: at.to_path(), why: why.to_string() })?;
                 if mode == Some(Mode::Dir) { dirs.push(path) } else { files.push(path) }
             }
         }
@@ -262,10 +278,7 @@ impl Snapshot {
 
     /// Whether a path holds something that a version can hold, hence that can be saved.
     fn is_storable(&self, path: &RepoPath) -> Result<bool> {
-        Ok(matches!(
-            self.root.stat(path)?,
-            Some((Some(Mode::File | Mode::Exec | Mode::Symlink), _))
-        ))
+        Ok(matches!(self.root.stat(path)?, Some((Some(_), _))))
     }
 }
 

@@ -28,6 +28,9 @@ use super::order::split;
 use super::stat::Stat;
 use crate::error::{Error, IoContext, Result};
 
+/// From this size on, in bytes, a file's old content is removed before the new takes its place.
+const LARGE: i64 = 8 << 20;
+
 /// Writes, replaces and removes files beneath one root. Threads may share it.
 #[derive(Debug)]
 pub struct Writer<'a> {
@@ -219,6 +222,9 @@ impl<'a> Writer<'a> {
         let mut name = place.prefix.to_vec();
         name.extend_from_slice(nonce_hex(&self.nonces.next()).as_bytes());
         let renamed = make(place, &name).and_then(|file| {
+            if let Some(file) = &file {
+                make_way(file, target)?;
+            }
             rename_over(place.dir, &name, target)?;
             // The rename changed the ctime, so the stat is taken only now; by the descriptor
             // where there is one, because the name may be somebody else's again.
@@ -237,6 +243,20 @@ impl<'a> Writer<'a> {
             // is never versioned.
             unlinkat(place.dir, name.as_slice(), AtFlags::empty()).unwrap_or_default();
         })
+    }
+}
+
+/// Removes the old file before a large one takes its name. Some file systems (ext4) write out a file
+/// that is renamed over another before they go on, which makes replacing a large file twice as
+/// slow as writing it. What is removed is in the repository, and the checkout mark tells of a
+/// checkout that ended in between.
+fn make_way(file: &File, target: &Target<'_>) -> Result<()> {
+    if fstat(file).at("stat", &target.path)?.st_size < LARGE {
+        return Ok(());
+    }
+    match unlinkat(&target.dir, target.name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::PERM) => Ok(()),
+        Err(e) => Err(Error::io("replace", target.path.clone(), e)),
     }
 }
 

@@ -7,6 +7,7 @@ mod order;
 mod stat;
 
 mod beneath;
+mod cache_file;
 pub mod components;
 pub mod content;
 pub mod ignore;

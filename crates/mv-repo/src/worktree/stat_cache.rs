@@ -31,6 +31,7 @@ use mv_store::fs::{TempFile, open_regular, replace_cache};
 use mv_store::{Hash, IoContext, Kind, Nonce, id_of, nonce_hex};
 use rustix::fs::{AtFlags, CWD, statat};
 
+use super::cache_file;
 use super::order::{compare, split};
 use super::stat::Stat;
 use crate::error::{Error, Result};
@@ -176,7 +177,11 @@ impl StatCache {
     /// # Errors
     /// `Io`.
     pub fn write(path: &Path, bytes: &[u8], tmp_dir: &Path, nonce: &Nonce) -> Result<()> {
-        Ok(replace_cache(path, bytes, tmp_dir, nonce)?)
+        let cache = parse(bytes.to_vec()).map_err(|why| Error::invalid("stat cache", why))?;
+        let runs = cache.0.dirs.iter().map(|dir| dir.records.clone());
+        let packed = cache_file::pack(bytes, runs)
+            .ok_or_else(|| Error::invalid("stat cache", "it does not pack"))?;
+        Ok(replace_cache(path, &packed, tmp_dir, nonce)?)
     }
 
     /// What the entries have in common.
@@ -307,7 +312,9 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, String> {
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).at("read", path)?;
         Ok(bytes)
     };
-    whole().map_err(|e| e.to_string())
+    let packed = whole().map_err(|e| e.to_string())?;
+    cache_file::unpack(&packed, MAX_FILE)
+        .ok_or_else(|| "its checksum or structure is wrong".to_owned())
 }
 
 /// Takes bytes off the front of what is left.
@@ -413,7 +420,9 @@ mod tests {
 
     fn at(dir: &tempfile::TempDir, bytes: &[u8]) -> std::path::PathBuf {
         let path = dir.path().join("stat");
-        fs::write(&path, bytes).unwrap();
+        if StatCache::write(&path, bytes, dir.path(), &Nonce::default()).is_err() {
+            fs::write(&path, bytes).unwrap();
+        }
         path
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    BLOCK_LEN, Block, HEADER_MAGIC, ID_LEN, MAX_OBJECTS, PLACE_LEN, PackId, Place, TRAILER_LEN,
+    BLOCK_LEN, Block, HEADER_MAGIC, ID_LEN, MAX_OBJECTS, PLACE_LEN, PackId, TRAILER_LEN,
     TRAILER_MAGIC, VERSION,
 };
 use crate::codec::Encoding;
@@ -15,7 +15,8 @@ use crate::hash::{Hash, Kind, Nonce, nonce_hex};
 pub(crate) struct PackBuilder {
     file: TempFile,
     hasher: blake3::Hasher,
-    objects: Vec<(Hash, Place)>,
+    /// In stored order: each object's id and where it begins in its block.
+    objects: Vec<(Hash, u32)>,
     blocks: Vec<Block>,
 }
 
@@ -56,28 +57,26 @@ impl PackBuilder {
         self.len() >= super::FULL_PACK || self.objects.len() >= MAX_OBJECTS as usize / 2
     }
 
-    /// Appends one stored block and the objects that it holds: `(id, start, len)` in the raw bytes.
+    /// Appends one stored block and the objects that it holds: each id and where it begins in the
+    /// raw bytes, in order and without gaps.
     pub(crate) fn append(
         &mut self,
         kind: Kind,
         encoding: Encoding,
         stored: &[u8],
         raw_len: u64,
-        members: &[(Hash, u32, u32)],
+        members: &[(Hash, u32)],
     ) -> Result<()> {
-        let too_large = || Error::Invalid { what: "block", detail: "it is too large".into() };
-        let stored_len = u32::try_from(stored.len()).map_err(|_| too_large())?;
-        let number = u32::try_from(self.blocks.len()).map_err(|_| too_large())?;
-        self.blocks.push(Block { offset: self.len(), raw_len, stored_len, encoding, kind });
-        self.objects.extend(
-            members.iter().map(|&(id, start, len)| (id, Place { block: number, start, len })),
-        );
+        let too_large = |_| Error::Invalid { what: "block", detail: "it is too large".into() };
+        let stored_len = u32::try_from(stored.len()).map_err(too_large)?;
+        let first = u32::try_from(self.objects.len()).map_err(too_large)?;
+        self.blocks.push(Block { offset: self.len(), raw_len, stored_len, first, encoding, kind });
+        self.objects.extend_from_slice(members);
         self.write(stored)
     }
 
     /// Writes index and trailer. The file is whole then, but neither durable nor visible.
     pub(crate) fn close(mut self) -> Result<ClosedPack> {
-        self.objects.sort_unstable_by_key(|(id, _)| *id);
         let offset = self.len();
         let mut footer = encode_footer(&self.objects, &self.blocks);
         let counts = [self.objects.len(), self.blocks.len(), 0, 0];
@@ -94,21 +93,25 @@ impl PackBuilder {
     }
 }
 
-fn encode_footer(objects: &[(Hash, Place)], blocks: &[Block]) -> Vec<u8> {
+fn encode_footer(objects: &[(Hash, u32)], blocks: &[Block]) -> Vec<u8> {
     let len = objects.len() * (ID_LEN + PLACE_LEN) + blocks.len() * BLOCK_LEN;
     let mut footer = Vec::with_capacity(len + usize::try_from(TRAILER_LEN).unwrap_or(0));
-    for (id, _) in objects {
+    let mut sorted: Vec<(&Hash, u32)> = objects.iter().map(|(id, _)| id).zip(0..).collect();
+    sorted.sort_unstable();
+    for (id, _) in &sorted {
         footer.extend_from_slice(&id.0);
     }
-    for (_, place) in objects {
-        for number in [place.block, place.start, place.len] {
-            footer.extend_from_slice(&number.to_le_bytes());
-        }
+    for (_, ordinal) in &sorted {
+        footer.extend_from_slice(&ordinal.to_le_bytes());
+    }
+    for (_, start) in objects {
+        footer.extend_from_slice(&start.to_le_bytes());
     }
     for block in blocks {
         footer.extend_from_slice(&block.offset.to_le_bytes());
         footer.extend_from_slice(&block.raw_len.to_le_bytes());
         footer.extend_from_slice(&block.stored_len.to_le_bytes());
+        footer.extend_from_slice(&block.first.to_le_bytes());
         footer.extend_from_slice(&[block.encoding.code(), block.kind.code(), 0, 0]);
     }
     footer

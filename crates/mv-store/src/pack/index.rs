@@ -101,21 +101,51 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
 
     /// The place of the n-th object, checked against its block.
     pub(crate) fn place(&self, n: u32) -> Result<(Place, Block)> {
-        let at = self.count() * ID_LEN + n as usize * PLACE_LEN;
         let bytes = self.bytes.as_ref();
-        let place = Place {
-            block: u32_at(bytes, at),
-            start: u32_at(bytes, at + 4),
-            len: u32_at(bytes, at + 8),
+        let ordinal = u32_at(bytes, self.count() * ID_LEN + n as usize * 4);
+        if ordinal >= self.trailer.objects {
+            return Err(self.bad("an object lies in no block"));
+        }
+        // The last block that begins at or before the ordinal.
+        let (mut low, mut high) = (0, self.trailer.blocks);
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if self.first_of(middle) <= ordinal { low = middle } else { high = middle }
+        }
+        let block = self.block(low)?;
+        let next = if low + 1 < self.trailer.blocks {
+            self.first_of(low + 1)
+        } else {
+            self.trailer.objects
         };
-        let block = self.block(place.block)?;
-        let fits = match block.encoding {
-            Encoding::List => place.start == 0 && place.len == 0,
+        let start = self.start_of(ordinal);
+        let len = match block.encoding {
+            Encoding::List if start == 0 && block.first == ordinal && next == ordinal + 1 => {
+                Some(0)
+            }
+            Encoding::List => None,
+            Encoding::Raw | Encoding::Zstd if ordinal + 1 < next => {
+                self.start_of(ordinal + 1).checked_sub(start)
+            }
             Encoding::Raw | Encoding::Zstd => {
-                u64::from(place.start) + u64::from(place.len) <= block.raw_len
+                block.raw_len.checked_sub(u64::from(start)).and_then(|n| n.try_into().ok())
             }
         };
-        if fits { Ok((place, block)) } else { Err(self.bad("an object lies outside its block")) }
+        let inside =
+            block.first <= ordinal && ordinal < next && (start == 0 || ordinal != block.first);
+        match len.filter(|len| inside && u64::from(start) + u64::from(*len) <= block.raw_len) {
+            Some(len) => Ok((Place { block: low, start, len }, block)),
+            None => Err(self.bad("an object lies outside its block")),
+        }
+    }
+
+    fn first_of(&self, block: u32) -> u32 {
+        let at = self.count() * (ID_LEN + PLACE_LEN) + block as usize * BLOCK_LEN;
+        u32_at(self.bytes.as_ref(), at + 20)
+    }
+
+    fn start_of(&self, ordinal: u32) -> u32 {
+        u32_at(self.bytes.as_ref(), self.count() * (ID_LEN + 4) + ordinal as usize * 4)
     }
 
     /// The n-th block, checked against the pack's bounds.
@@ -125,11 +155,12 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         }
         let at = self.count() * (ID_LEN + PLACE_LEN) + n as usize * BLOCK_LEN;
         let bytes = self.bytes.as_ref();
-        let (encoding, kind) = (bytes[at + 20], bytes[at + 21]);
+        let (encoding, kind) = (bytes[at + 24], bytes[at + 25]);
         let block = Block {
             offset: u64_at(bytes, at),
             raw_len: u64_at(bytes, at + 8),
             stored_len: u32_at(bytes, at + 16),
+            first: u32_at(bytes, at + 20),
             encoding: Encoding::from_code(encoding).ok_or_else(|| Error::Unsupported {
                 what: format!("block encoding {encoding}"),
                 name: format!("pack {}", self.name),
@@ -152,7 +183,7 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
                 block.kind == Kind::Blob && block.stored_len as usize <= crate::list::MAX_BYTES
             }
         };
-        if raw_is_sane && bytes[at + 22..at + 24] == [0, 0] {
+        if raw_is_sane && bytes[at + 26..at + 28] == [0, 0] {
             Ok(block)
         } else {
             Err(self.bad("a block record is out of bounds"))
@@ -240,8 +271,12 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
             return Err(self.bad("its ids are not in order"));
         }
         let mut offset = HEADER_LEN;
+        let mut first = None;
         for n in 0..self.blocks() {
             let block = self.block(n)?;
+            if first.replace(block.first).map_or(block.first != 0, |before| block.first <= before) {
+                return Err(self.bad("a block holds no object"));
+            }
             if block.offset != offset {
                 return Err(self.bad("its blocks do not follow one another"));
             }
@@ -249,6 +284,13 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         }
         if offset != self.trailer.footer_offset {
             return Err(self.bad("bytes before its index belong to no block"));
+        }
+        let mut ordinals: Vec<u32> = (0..self.objects())
+            .map(|n| u32_at(bytes, self.count() * ID_LEN + n as usize * 4))
+            .collect();
+        ordinals.sort_unstable();
+        if (0..self.objects()).ne(ordinals) {
+            return Err(self.bad("its order names an object twice"));
         }
         (0..self.objects()).try_for_each(|n| self.place(n).map(drop))
     }

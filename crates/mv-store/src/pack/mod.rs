@@ -3,19 +3,22 @@
 //! ```text
 //! header   magic "MVPK", version u32 = 1, nonce [16]                        24 bytes
 //! blocks   stored bytes, one after the other without gaps
-//! footer   ids     objects x id [32]                  strictly ascending
-//!          places  objects x { block u32, start u32, len u32 }
-//!          blocks  blocks  x { offset u64, raw_len u64, stored_len u32, encoding u8, kind u8, 0 u16 }
+//! footer   ids     objects x id [32]          strictly ascending
+//!          order   objects x ordinal u32      of the n-th id: its number in stored order
+//!          starts  objects x start u32        by ordinal: where it begins in its decoded block
+//!          blocks  blocks  x { offset u64, raw_len u64, stored_len u32, first u32,
+//!                              encoding u8, kind u8, 0 u16 }
 //!          bases   bases   x { block u32, id [32] }   ascending by block
 //! trailer  objects u32, blocks u32, bases u32, 0 u32, footer offset u64,
 //!          BLAKE3 of the footer and the 24 bytes before, magic "MVPKEND1"   64 bytes
 //! ```
 //!
 //! All numbers are little-endian. A **block** is what is read and decoded at once: one chunk, or
-//! several small objects of one kind that were compressed together. `start` and `len` say where an
-//! object lies in the decoded block. For a list block they are zero and `raw_len` is the length of
-//! the object that the list describes. **Bases** name the objects that a block is coded against,
-//! so that gc and push know of them without decoding.
+//! several small objects of one kind that were compressed together. `first` is the ordinal of its
+//! first object; it has the objects up to the next block's `first`, at least one. In the decoded
+//! block they follow one another without gaps: an object ends where the next one begins, the last
+//! at `raw_len`. A list block has one object, whose length is `raw_len`. **Bases** name the
+//! objects that a block is coded against, so that gc and push know of them without decoding.
 //!
 //! A pack's id is the BLAKE3 of the whole file. The nonce makes it unique even if two writers pack
 //! the same objects, which the deletion protocol needs (`docs/CONCURRENCY.md`).
@@ -60,8 +63,9 @@ pub(crate) const TRAILER_MAGIC: [u8; 8] = *b"MVPKEND1";
 pub(crate) const HEADER_LEN: u64 = 24;
 pub(crate) const TRAILER_LEN: u64 = 64;
 pub(crate) const ID_LEN: usize = 32;
-pub(crate) const PLACE_LEN: usize = 12;
-pub(crate) const BLOCK_LEN: usize = 24;
+/// An ordinal and a start.
+pub(crate) const PLACE_LEN: usize = 8;
+pub(crate) const BLOCK_LEN: usize = 28;
 pub(crate) const BASE_LEN: usize = 36;
 
 /// Objects in one pack, at most.
@@ -77,6 +81,8 @@ pub(crate) struct Block {
     pub(crate) offset: u64,
     pub(crate) raw_len: u64,
     pub(crate) stored_len: u32,
+    /// The ordinal of its first object.
+    pub(crate) first: u32,
     pub(crate) encoding: Encoding,
     pub(crate) kind: Kind,
 }

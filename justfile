@@ -1,0 +1,45 @@
+# Recipes for working on mv. `just ci` is what CI runs.
+
+default:
+    @just --list
+
+# Formatting, lints, documents
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Every test that needs no root and little time
+test *filter:
+    cargo test --workspace --locked {{filter}}
+
+# The long tests: more seeds, more kills, every byte
+test-slow:
+    cargo test -p mv-tests --release --locked -- --ignored --nocapture
+
+# Kill and power-cut sweeps on loop-mounted file systems; needs root, strace and mkfs
+crash *args:
+    cargo build --release --locked
+    python3 tests/scripts/crashlab.py --mv target/release/mver {{args}}
+
+# Reads repositories with an independent reader written from docs/FORMAT.md
+format:
+    cargo build --release --locked
+    python3 tests/scripts/check_format.py --mv target/release/mver
+
+# Measures against other tools that are installed
+bench *args:
+    cargo build --release --locked
+    python3 tests/scripts/bench.py --mv target/release/mver {{args}}
+
+# Writes the generated documents
+gen:
+    cargo run --quiet --locked --bin mver -- completions --markdown > docs/CLI.md
+
+# Licences, bans, sources
+deny:
+    cargo deny check licenses bans sources
+
+# Exactly what CI runs
+ci:
+    .ci/run

@@ -1,0 +1,14 @@
+//! Behaviour of one repository, seen from outside: commits, checkouts, undo, upkeep, damage and
+//! hostile bytes. Names of tests are sentences.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod repo {
+    mod lab;
+
+    mod checkout_table;
+    mod hostile;
+    mod model;
+    mod names;
+    mod undo;
+}
