@@ -138,6 +138,13 @@ def content(root):
     return found
 
 
+def compare(root, wanted):
+    """Names that differ, with the lengths that are there."""
+    there = content(root)
+    names = sorted(n for n in set(there) | set(wanted) if there.get(n) != wanted.get(n))
+    return ", ".join(f"{n} ({len(there[n][1]) if n in there else 'absent'})" for n in names)
+
+
 def fill(root, seed, count=3, size=1 << 20):
     """A few large files that do not compress, and some small ones."""
     source = random.Random(seed)
@@ -254,7 +261,7 @@ class Checkout(Scenario):
         for branch, identity in (("old", self.first), ("main", self.second)):
             self.mv(root, "checkout", branch)
             if content(root) != self.versions[identity]:
-                raise Failed(f"`checkout {branch}` leaves another tree")
+                raise Failed(f"`checkout {branch}` leaves another tree: {compare(root, self.versions[identity])}")
         self.comes_out(root, self.versions)
         self.goes_on(root)
 

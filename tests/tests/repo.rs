@@ -7,8 +7,11 @@ mod repo {
     mod lab;
 
     mod checkout_table;
+    mod damage;
     mod hostile;
     mod model;
     mod names;
+    mod parallel;
     mod undo;
+    mod upkeep;
 }

@@ -85,7 +85,7 @@ impl Failure {
     /// A command of a later version.
     pub(crate) fn not_yet(word: &str) -> Failure {
         Failure::new("not_yet", USAGE, format!("`mv {word}` is not in this version yet"))
-            .hint("see what is there with `mv --help`")
+            .hint("see what there is with `mv --help`")
     }
 
     /// Adds what to do.
@@ -134,7 +134,7 @@ impl From<mv_repo::Error> for Failure {
                 .hint("record the same files again with `mv commit --allow-empty -m MESSAGE`"),
             E::Policy { .. } => Failure::new("policy", NO, message),
             E::Unfinished { .. } => Failure::new("unfinished", NO, message)
-                .hint("finish it by running the same command again, or see `mv status`"),
+                .hint("run that command again to finish it, or go back with `mv checkout --force HEAD`"),
             E::LostRace { .. } => {
                 Failure::new("lost_race", RACE, message).hint("look with `mv status`, then try again")
             }
@@ -282,6 +282,6 @@ mod tests {
             (failure.message.as_str(), failure.exit),
             ("`mv push` is not in this version yet", 2)
         );
-        assert_eq!(failure.hint, None);
+        assert_eq!(failure.hint.as_deref(), Some("see what there is with `mv --help`"));
     }
 }

@@ -167,9 +167,10 @@ mod tests {
     fn commands_of_later_versions_fail_in_one_line() {
         for (line, word) in [("push origin main", "push"), ("-C x --json merge dev", "merge")] {
             let (code, _, err) = mver(line);
+            let line = format!("error: `mv {word}` is not in this version yet\n");
             assert_eq!(
                 (code, err),
-                (2, format!("error: `mv {word}` is not in this version yet\n"))
+                (2, format!("{line}hint: see what there is with `mver --help`\n"))
             );
         }
     }

@@ -385,7 +385,7 @@ fn check_neighbours<'a>(names: impl Iterator<Item = &'a RefName>) -> Result<()> 
     let mut seen = HashSet::new();
     let mut folded = Vec::new();
     for name in names {
-        let lower = name.as_str().to_lowercase();
+        let lower = name.as_str().to_ascii_lowercase();
         if !seen.insert(lower.clone()) {
             return Err(Error::invalid(
                 "ref name",

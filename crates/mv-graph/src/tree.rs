@@ -25,8 +25,8 @@ use crate::wire::{self, Wire};
 
 /// Entries of the largest tree.
 pub const MAX_ENTRIES: usize = 1_000_000;
-/// Bytes of the longest symlink target that can be checked out.
-pub const MAX_SYMLINK: u64 = 4096;
+/// Bytes of the longest symlink target; Linux makes none that is longer.
+pub const MAX_SYMLINK: u64 = 4095;
 
 /// What an entry is, and so how it is written to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -189,7 +189,7 @@ impl Tree {
                 Mode::Dir => {}
                 _ if entry.files != 1 => return Err(refused(&"a file does not count as one")),
                 Mode::Symlink if entry.bytes == 0 || entry.bytes > MAX_SYMLINK => {
-                    return Err(refused(&"a symlink's target has 1 to 4096 bytes"));
+                    return Err(refused(&"a symlink's target has 1 to 4095 bytes"));
                 }
                 Mode::File | Mode::Exec | Mode::Symlink => {}
             }

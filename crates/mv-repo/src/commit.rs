@@ -160,10 +160,12 @@ fn store_candidates(
 ) -> Result<()> {
     let task = session.progress.task("storing", Unit::Bytes);
     let (mut small, mut medium, mut large, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut stored: Vec<(usize, Content)> = Vec::with_capacity(snapshot.candidates.len());
     for (at, candidate) in snapshot.candidates.iter().enumerate() {
         let Some(now) = candidate.now.filter(|_| covered(paths, &candidate.path)) else { continue };
         total += now.stat.size;
         match now.stat.size {
+            _ if now.mode == Mode::Dir => stored.push((at, content_of(&now, empty_dir()))),
             0..SMALL => small.push(at),
             SMALL..LARGE => medium.push(at),
             LARGE.. => large.push(at),
@@ -172,7 +174,6 @@ fn store_candidates(
     task.set_total(total);
     let from = &*snapshot;
     let groups = group(&small, from);
-    let mut stored: Vec<(usize, Content)> = Vec::with_capacity(from.candidates.len());
     // Larger files first: a thread that is left with one at the end would keep the others waiting.
     let whole: Result<Vec<_>> =
         medium.par_iter().map(|&at| store_one(from, at, writer, &task)).collect();
@@ -212,7 +213,7 @@ fn store_group(
     writer: &StoreWriter<'_>,
     task: &Task,
 ) -> Result<Vec<(usize, Content)>> {
-    let mut contents = Vec::with_capacity(group.len());
+    let mut contents: Vec<(usize, Content)> = Vec::with_capacity(group.len());
     let mut failed = None;
     let blobs = group.iter().map_while(|&at| match read_small(snapshot, at) {
         Ok((bytes, content)) => {
@@ -230,15 +231,13 @@ fn store_group(
         return Err(error);
     }
     for ((_, content), (id, len)) in contents.iter_mut().zip(ids) {
-        if content.entry.mode != Mode::Dir {
-            content.entry = FileEntry { id, bytes: len, ..content.entry };
-            content.cache.id = id;
-        }
+        content.entry = FileEntry { id, bytes: len, ..content.entry };
+        content.cache.id = id;
     }
     Ok(contents)
 }
 
-/// Reads a small file, a symlink's target, or nothing for an empty directory.
+/// Reads a small file or a symlink's target.
 fn read_small(snapshot: &Snapshot, at: usize) -> Result<(Vec<u8>, Content)> {
     let candidate = &snapshot.candidates[at];
     let path = &candidate.path;
@@ -246,7 +245,7 @@ fn read_small(snapshot: &Snapshot, at: usize) -> Result<(Vec<u8>, Content)> {
     let unnamed =
         |mode, bytes: &[u8]| FileEntry { mode, id: Hash::ZERO, bytes: bytes.len() as u64 };
     match found.mode {
-        Mode::Dir => Ok((Vec::new(), content_of(&found, empty_dir()))),
+        Mode::Dir => Err(Error::Changed { path: path.clone() }),
         Mode::Symlink => {
             let (target, stat) = read_link(&snapshot.root, path)?;
             let content = content_of(

@@ -64,6 +64,8 @@ pub struct GcPlan {
     /// Pack files that no record names, left by operations that were cut off.
     orphans: Vec<PackId>,
     generation: u64,
+    /// Records before this one lead to versions that may go, and so go first.
+    oldest_record: u64,
     grace: Duration,
 }
 
@@ -97,7 +99,7 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
     let keep_last = options.keep_last.unwrap_or(64);
     let within = options.keep_within.unwrap_or(KEEP_RECORDS);
     let explicit = (options.keep_last.is_some(), options.keep_within.is_some());
-    let roots = maintain::roots(repo, &|turn, state| {
+    let (roots, oldest) = maintain::roots(repo, &|turn, state| {
         let recent = turn < keep_last;
         let young = !expired(state.time, session.now, within);
         match explicit {
@@ -110,6 +112,7 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
     reach::visit(repo.store(), &roots, &mut marked)?;
     let mut plan = GcPlan {
         generation: repo.state().generation,
+        oldest_record: oldest,
         grace: options.grace,
         live: marked.live,
         ..GcPlan::default()
@@ -241,7 +244,9 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
     if repo.state().generation != plan.generation {
         return Err(Error::LostRace { generation: repo.state().generation });
     }
-    let mut outcome = GcOutcome::default();
+    // First what leads to the versions, then the versions: undo must not lead to what is gone.
+    let records_pruned = maintain::prune_records_before(repo, plan.oldest_record)?;
+    let mut outcome = GcOutcome { records_pruned, ..GcOutcome::default() };
     let task = session.progress.task("rewriting packs", Unit::Bytes);
     let rewrite: Vec<PackId> = plan.rewrite_packs.iter().map(|(id, _)| *id).collect();
     task.set_total(plan.rewrite_packs.iter().map(|(_, bytes)| bytes).sum());
@@ -278,7 +283,6 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
         outcome.packs_condemned = state.condemned.len() as u64;
         outcome.freed_bytes = outcome.freed_bytes.saturating_sub(written.stored_bytes);
     }
-    outcome.records_pruned = maintain::prune_records(&repo.fresh(session)?, session.now)?;
     maintain::sweep(repo, session.now, plan.grace);
     Ok(outcome)
 }

@@ -137,6 +137,18 @@ pub(crate) fn prune_records(repo: &Repo, now: Time) -> Result<u64> {
     Ok(pruned)
 }
 
+/// Deletes all records before a generation.
+pub(crate) fn prune_records_before(repo: &Repo, oldest: u64) -> Result<u64> {
+    let mut pruned = 0;
+    for generation in chain::generations(repo.transport())? {
+        if generation < oldest {
+            repo.transport().delete(&chain::name_of(generation))?;
+            pruned += 1;
+        }
+    }
+    Ok(pruned)
+}
+
 /// Removes temporary files that interrupted operations left.
 pub(crate) fn sweep(repo: &Repo, now: Time, age: Duration) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(now.ns).unwrap_or(0));
@@ -146,14 +158,21 @@ pub(crate) fn sweep(repo: &Repo, now: Time, age: Duration) {
 }
 
 /// Every version that must be kept: what any kept record's refs, HEAD or saved state names.
-pub(crate) fn roots(repo: &Repo, window: &dyn Fn(usize, &State) -> bool) -> Result<Vec<Hash>> {
+///
+/// Also returns the oldest record in the window, counted back from the newest without a gap.
+pub(crate) fn roots(
+    repo: &Repo,
+    window: &dyn Fn(usize, &State) -> bool,
+) -> Result<(Vec<Hash>, u64)> {
+    let mut oldest = repo.state().generation;
     let mut roots: HashSet<Hash> = repo.state().targets().into_iter().collect();
     for (turn, record) in (1..).zip(chain::history(repo.transport(), repo.state())) {
         let state = record?.state;
         if !window(turn, &state) {
             break;
         }
+        oldest = state.generation;
         roots.extend(state.targets());
     }
-    Ok(roots.into_iter().collect())
+    Ok((roots.into_iter().collect(), oldest))
 }

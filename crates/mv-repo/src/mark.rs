@@ -23,6 +23,7 @@ use crate::layout::Layout;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::Snapshot;
+use crate::worktree::LARGE;
 
 /// A checkout that is under way, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,11 +107,15 @@ impl Mark {
     }
 
     /// The mark if it still means something: an unfinished checkout, or a finished one of an
-    /// earlier boot after which tracked files are empty that were not.
+    /// earlier boot after which files are empty, or large ones missing, that were not.
     pub(crate) fn pending(repo: &Repo, session: &Session, now: &Snapshot) -> Result<Option<Mark>> {
         let Some(mark) = Mark::read(repo)? else { return Ok(None) };
         if !mark.done || (mark.boot_id != session.boot_id && lost_content(now)) {
             return Ok(Some(mark));
+        }
+        if mark.boot_id != session.boot_id {
+            // Everything survived that boot's end; what changes from now on is the user's work.
+            drop(Mark::clear(repo));
         }
         Ok(None)
     }
@@ -126,7 +131,7 @@ impl Mark {
     pub(crate) fn describe(&self) -> String {
         if self.done {
             format!(
-                "the machine stopped soon after `{}`: files it wrote are empty now",
+                "the machine stopped soon after `{}`: files that it wrote are lost",
                 self.operation
             )
         } else {
@@ -135,11 +140,16 @@ impl Mark {
     }
 }
 
-/// Whether a file that has content in HEAD is empty now, as power cuts leave files.
+/// Whether a file that has content in HEAD is as power cuts leave files: empty, or, if it is so large
+/// that checkout removes the old one first, missing.
 fn lost_content(now: &Snapshot) -> bool {
     now.candidates.iter().any(|c| {
         let had = c.base.is_some_and(|(_, b)| b.bytes > 0 && b.mode != Mode::Symlink);
-        had && c.now.is_some_and(|n| n.stat.size == 0 && matches!(n.mode, Mode::File | Mode::Exec))
+        let missing = c.now.is_none() && c.base.is_some_and(|(_, b)| b.bytes >= LARGE);
+        missing
+            || had
+                && c.now
+                    .is_some_and(|n| n.stat.size == 0 && matches!(n.mode, Mode::File | Mode::Exec))
     })
 }
 

@@ -9,7 +9,7 @@ use std::path::{Component as Part, Path, PathBuf};
 use mv_graph::chain::{self, Record};
 use mv_graph::revision::{self, View};
 use mv_graph::{Manifest, RefName, RepoPath, State};
-use mv_store::{DirTransport, Hash, PackId, Store, fs as store_fs};
+use mv_store::{DirTransport, Hash, PackId, Store, Transport, fs as store_fs};
 
 use crate::config::{LocalConfig, PROJECT_FILE, ProjectConfig};
 use crate::error::{Error, IoContext, Result};
@@ -100,16 +100,14 @@ impl Repo {
         // are, and a run that was cut off between them is finished by the next.
         if store_fs::read_capped(&layout.dot.join("format"), 1 << 20)?.is_none() {
             let format = Format::new(session.nonces.next());
-            let tmp = layout.tmp();
-            store_fs::replace(
-                &layout.dot.join("format"),
-                &format.encode(),
-                &tmp,
-                &session.nonces.next(),
-            )?;
+            // Of several that make the repository at once, one decides on its id.
+            match transport.create("format", &format.encode(), &session.nonces.next()) {
+                Ok(()) | Err(mv_store::Error::Exists { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
         }
         let format = Format::read(&transport)?;
-        let created = chain::generations(&transport)?.is_empty();
+        let mut created = chain::generations(&transport)?.is_empty();
         let project = root.join(PROJECT_FILE);
         if created && fs::symlink_metadata(&project).is_err() {
             let text = ProjectConfig::default_toml(&name);
@@ -123,8 +121,14 @@ impl Repo {
         if created {
             let main = RefName::parse("main")?;
             let first = State::first(format.repository, main, session.nonces.next(), session.now);
-            chain::create_first(&transport, first)?;
+            match chain::create_first(&transport, first) {
+                Err(mv_graph::Error::LostRace { .. }) => created = false,
+                other => drop(other?),
+            }
         }
+        // Folders that another process was making at the same time may not be on disk yet.
+        store_fs::sync_dir(&layout.dot)?;
+        store_fs::sync_dir(&root)?;
         let name = ProjectConfig::read(&root)?.map_or(name, |config| config.name);
         let git_excluded = exclude_from_git(&root)?;
         Ok(InitOutcome { root, created, name, git_excluded })
@@ -374,7 +378,6 @@ impl Repo {
     /// After a lost race: own packs must still be there and not retired, and what the new versions
     /// rely on must be in live packs.
     fn revalidate(&self, newest: &Record, packs: &[PackId], roots: &[Hash]) -> Result<()> {
-        use mv_store::Transport;
         let lost = || Error::LostRace { generation: newest.state.generation };
         let state = &newest.state;
         for pack in packs {

@@ -48,6 +48,3 @@ pub use store::{PackInfo, Store};
 pub use transport::Transport;
 pub use verify::{PackCheck, PackProblem, verify_pack};
 pub use writer::{StoreWriter, Written};
-
-/// The largest object that is stored as one block, in bytes; larger ones are lists of chunks.
-pub const MAX_BLOCK: usize = 16 << 20;

@@ -121,23 +121,34 @@ impl Store {
         Ok(slot.pack.get_or_init(|| opened))
     }
 
+    /// Finds an object in any pack. A pack that does not open hides nothing that another one has.
     fn locate(&self, id: &Hash) -> Result<Option<Found>> {
         let count = self.0.slots.len();
         let last = self.0.last.load(Ordering::Relaxed);
+        let mut unreadable = None;
         for turn in 0..count {
-            // The newest packs are listed by id, not by age: the last hit is the best first guess.
+            // Packs are listed by id, not by age: where the last object was is the best first guess.
             let slot =
                 if turn == 0 { last.min(count - 1) } else { turn - usize::from(turn <= last) };
-            let pack = self.pack(slot)?;
-            if let Some(n) = pack.index.find(id) {
-                let (place, block) = pack.index.place(n)?;
-                if slot != last {
-                    self.0.last.store(slot, Ordering::Relaxed);
+            match self.locate_in(slot, id) {
+                Ok(None) => {}
+                Ok(found) => {
+                    if slot != last {
+                        self.0.last.store(slot, Ordering::Relaxed);
+                    }
+                    return Ok(found);
                 }
-                return Ok(Some(Found { slot, place, block }));
+                Err(e) => unreadable = unreadable.or(Some(e)),
             }
         }
-        Ok(None)
+        unreadable.map_or(Ok(None), Err)
+    }
+
+    fn locate_in(&self, slot: usize, id: &Hash) -> Result<Option<Found>> {
+        let index = &self.pack(slot)?.index;
+        let Some(n) = index.find(id) else { return Ok(None) };
+        let (place, block) = index.place(n)?;
+        Ok(Some(Found { slot, place, block }))
     }
 
     fn find_as(&self, kind: Kind, id: &Hash) -> Result<Found> {

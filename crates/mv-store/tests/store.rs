@@ -311,6 +311,21 @@ fn a_pack_that_is_gone_is_stale_and_not_a_missing_object() {
 }
 
 #[test]
+fn a_pack_that_does_not_open_hides_nothing_that_another_has() {
+    let mut place = Place::new();
+    let (first, _) = place.write(|w| w.put(Kind::Blob, b"first").unwrap());
+    let (second, _) = place.write(|w| w.put(Kind::Blob, b"second").unwrap());
+    for (broken, whole) in [(0, second), (1, first)] {
+        let path = place.pack_path(broken);
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, &good[..good.len() - 1]).unwrap();
+        assert!(place.store().get(Kind::Blob, &whole, 9).is_ok());
+        assert!(place.store().has(&Hash::ZERO).is_err());
+        fs::write(&path, good).unwrap();
+    }
+}
+
+#[test]
 fn more_packs_than_may_be_open_are_read() {
     let mut place = Place::new();
     let ids: Vec<Hash> =

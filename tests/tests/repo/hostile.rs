@@ -30,7 +30,25 @@ fn surroundings(sandbox: &Sandbox) -> Files {
 /// Runs every command that reads a version; each must fail with 3 and change nothing.
 #[track_caller]
 fn refused_everywhere(sandbox: &Sandbox, what: &str) {
-    let before = surroundings(sandbox);
+    refused(sandbox, what, &surroundings);
+}
+
+/// As [`refused_everywhere`], for damage that shows only when a file is written: what is sound of
+/// the version is put in place, and files of HEAD's that it does not have are taken away.
+#[track_caller]
+fn refused_after_trying(sandbox: &Sandbox, what: &str) {
+    refused(sandbox, what, &outside_the_tree);
+    assert!(!sandbox.exists("f"), "{what}");
+}
+
+fn outside_the_tree(sandbox: &Sandbox) -> Files {
+    let in_tree = |path: &[u8]| path.starts_with(b"project/") && !path.starts_with(b"project/.");
+    surroundings(sandbox).without(in_tree)
+}
+
+#[track_caller]
+fn refused(sandbox: &Sandbox, what: &str, look: &dyn Fn(&Sandbox) -> Files) {
+    let before = look(sandbox);
     let head = sandbox.json(&["status"])["head"].clone();
     let tar = sandbox.outside().join("out.tar");
     let tar = tar.to_str().unwrap();
@@ -48,8 +66,7 @@ fn refused_everywhere(sandbox: &Sandbox, what: &str) {
         assert!(!output.stderr.contains("panicked"), "{what}: {}", output.stderr);
     }
     assert_eq!(sandbox.json(&["status"])["head"], head, "{what}");
-    let after = surroundings(sandbox);
-    after.assert_same(&before, what);
+    look(sandbox).assert_same(&before, what);
 }
 
 /// A tree with these entries, all of which name one small blob, as branch `evil`.
@@ -62,7 +79,8 @@ fn plant_names(sandbox: &Sandbox, names: &[&[u8]]) {
 
 fn plant_tree(sandbox: &Sandbox, mut blocks: Vec<Block>, entries: &[Entry]) {
     let tree = forge::tree(entries);
-    let files = entries.iter().fold(0u64, |sum, e| sum.saturating_add(e.files));
+    // A version with bytes and no files cannot even be written down.
+    let files = entries.iter().fold(0u64, |sum, e| sum.saturating_add(e.files)).max(1);
     let bytes = entries.iter().fold(0u64, |sum, e| sum.saturating_add(e.bytes));
     blocks.push(Block::raw(Kind::Tree, &tree));
     forge::plant_version(&sandbox.dot(), blocks, id_of(Kind::Tree, &tree), files, bytes, "evil");
@@ -160,7 +178,7 @@ fn impossible_modes_and_counts_are_refused() {
     ] {
         let sandbox = victim();
         plant_tree(&sandbox, vec![blob.clone()], std::slice::from_ref(&entry));
-        refused_everywhere(&sandbox, &format!("{entry:?}"));
+        refused_after_trying(&sandbox, &format!("{entry:?}"));
     }
 }
 
@@ -232,7 +250,10 @@ fn an_object_whose_bytes_are_not_its_id_is_refused() {
         blocks.push(Block::claimed(Kind::Blob, file, id));
         let code = id_of(Kind::Tree, &tree);
         forge::plant_version(&sandbox.dot(), blocks, code, 1, 16, "evil");
-        refused_everywhere(&sandbox, &format!("{kind}"));
+        match kind {
+            Kind::Blob => refused_after_trying(&sandbox, "a blob"),
+            _ => refused_everywhere(&sandbox, "a tree"),
+        }
         // A second try fails in the same way.
         sandbox.mv(&["checkout", "evil"]).clean_fail(3);
     }
@@ -281,7 +302,7 @@ fn an_object_of_one_kind_cannot_pose_as_another() {
     let tree = Block::raw(Kind::Tree, &small);
     let entry = Entry::file("f", tree.objects[0].0, small.len() as u64);
     plant_tree(&sandbox, vec![tree, Block::raw(Kind::Blob, b"x")], &[entry]);
-    refused_everywhere(&sandbox, "a tree as a file");
+    refused_after_trying(&sandbox, "a tree as a file");
 }
 
 #[test]
@@ -317,13 +338,14 @@ fn zstd_bombs_and_odd_frames_are_refused_within_bounds() {
         let sandbox = victim();
         let block = Block::zstd(&frame, raw_len, id);
         plant_tree(&sandbox, vec![block], &[Entry::file("f", id, 100_000)]);
-        let before = surroundings(&sandbox);
+        let before = outside_the_tree(&sandbox);
         for command in [["checkout", "evil"], ["fsck", "--full"], ["cat", "evil:f"]] {
             let output = sandbox.run(limited(&sandbox, 1 << 20).args(command));
             assert_eq!(output.code, 3, "{what}: {command:?}: {}", output.stderr);
             output.printable();
         }
-        surroundings(&sandbox).assert_same(&before, what);
+        outside_the_tree(&sandbox).assert_same(&before, what);
+        assert!(!sandbox.exists("f"), "{what}");
     }
 }
 
@@ -344,7 +366,7 @@ fn chunk_lists_that_lie_repeat_or_loop_are_refused() {
     for (what, list, bytes) in cases {
         let sandbox = victim();
         plant_tree(&sandbox, vec![chunk.clone(), list], &[Entry::file("f", whole, bytes)]);
-        refused_everywhere(&sandbox, what);
+        refused_after_trying(&sandbox, what);
     }
     // A petabyte of one kilobyte, honestly declared: no disk has room for it.
     let sandbox = victim();
@@ -533,8 +555,10 @@ fn escape_sequences_never_reach_the_output_raw() {
         let output = sandbox.mv(command);
         output.printable();
         let output = sandbox.run(sandbox.command().args(command).arg("--color=always"));
-        assert!(!output.stdout.contains("[31mred"), "{command:?}: {:?}", output.stdout);
-        assert!(!output.stderr.contains("[31mred"), "{command:?}: {:?}", output.stderr);
+        for text in [&output.stdout, &output.stderr] {
+            let raw = ["\u{1b}[31mred", "\u{1b}]0", "\u{7}", "\u{9b}", "\u{202e}", "\r", "\u{8}"];
+            assert!(!raw.iter().any(|escape| text.contains(escape)), "{command:?}: {text:?}");
+        }
     }
     // In JSON nothing is lost and nothing is raw either.
     let listed = sandbox.mv(&["--json", "ls"]).expect(0);

@@ -81,8 +81,8 @@ fn print(ui: &Ui<'_>, found: &Status) {
         shared::changes(ui, component, &changes);
     }
     shared::skipped(ui, &found.skipped);
-    if let Some(what) = &found.unfinished {
-        ui.hint(&format!("`{}` was cut off: run it again to finish it", format::text(what)));
+    if found.unfinished.is_some() {
+        ui.hint("run that command again to finish it, or go back with `mv checkout --force HEAD`");
     } else if found.changes.is_empty() {
         ui.line(if found.head.is_some() {
             "nothing to commit, the working tree is clean"

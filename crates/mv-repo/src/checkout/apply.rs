@@ -10,12 +10,10 @@ use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::Snapshot;
-use crate::worktree::{CacheUpdate, Stat, Writer, stat_cache};
+use crate::worktree::{CacheUpdate, LARGE, Stat, Writer, stat_cache};
 
 /// Files handed to a thread at once: neighbours share directories and blocks.
 const RUN: usize = 64;
-/// Files from this size on are written one after the other, each decoded on all cores.
-const LARGE: u64 = 8 << 20;
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -157,19 +155,19 @@ impl Work<'_> {
     /// Puts one file in place; damage to its content is the inner error.
     fn place(&self, plan: &Plan, file: &ListedFile) -> Result<Placed> {
         self.task.check()?;
-        self.last_look(plan, &file.path)?;
-        match self.place_whole(file) {
+        match self.place_whole(plan, file) {
             Ok(stat) => Ok(Ok(stat)),
             Err(e) if is_damage(&e) => Ok(Err(e.to_string())),
             Err(e) => Err(e),
         }
     }
 
-    fn place_whole(&self, file: &ListedFile) -> Result<Stat> {
+    fn place_whole(&self, plan: &Plan, file: &ListedFile) -> Result<Stat> {
         let store = self.repo.store();
         let id = &file.entry.id;
         if file.entry.mode == Mode::Symlink {
             let target = store.get(Kind::Blob, id, mv_graph::MAX_SYMLINK)?;
+            self.last_look(plan, &file.path)?;
             return self.writer.write_symlink(&file.path, &target);
         }
         let exec = file.entry.mode == Mode::Exec;
@@ -179,11 +177,12 @@ impl Work<'_> {
                 use mv_store::IoContext as _;
                 out.write_all(piece).at("write", &absolute)
             })?;
-            if written == file.entry.bytes {
-                return Ok(());
+            if written != file.entry.bytes {
+                let detail = format!("it has {written} bytes, the tree says {}", file.entry.bytes);
+                return Err(mv_store::Error::corrupt("blob", id, detail).into());
             }
-            let detail = format!("it has {written} bytes, the tree says {}", file.entry.bytes);
-            Err(mv_store::Error::corrupt("blob", id, detail).into())
+            // Only now: writing a large file takes long enough for somebody to save another.
+            self.last_look(plan, &file.path)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Writing into the work tree.
 //!
 //! Every file is written under a unique temporary name and renamed over its target, so that a
-//! reader sees the old content or the new, and a hard link or a symlink is replaced, never
+//! reader sees the old content or the new (of a large file for a moment neither), and a hard link or a symlink is replaced, never
 //! written through. The parent directory is resolved anew beneath the root for every call, with
 //! no symlink on the way: resolving costs about a microsecond, a remembered check has cost others
 //! their users' home directories.
@@ -29,7 +29,7 @@ use super::stat::Stat;
 use crate::error::{Error, IoContext, Result};
 
 /// From this size on, in bytes, a file's old content is removed before the new takes its place.
-const LARGE: i64 = 8 << 20;
+pub const LARGE: u64 = 8 << 20;
 
 /// Writes, replaces and removes files beneath one root. Threads may share it.
 #[derive(Debug)]
@@ -251,7 +251,7 @@ impl<'a> Writer<'a> {
 /// slow as writing it. What is removed is in the repository, and the checkout mark tells of a
 /// checkout that ended in between.
 fn make_way(file: &File, target: &Target<'_>) -> Result<()> {
-    if fstat(file).at("stat", &target.path)?.st_size < LARGE {
+    if fstat(file).at("stat", &target.path)?.st_size < LARGE.cast_signed() {
         return Ok(());
     }
     match unlinkat(&target.dir, target.name, AtFlags::empty()) {

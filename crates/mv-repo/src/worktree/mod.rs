@@ -27,7 +27,7 @@ pub mod materialize;
 pub use beneath::Root;
 pub use components::Rules;
 pub use content::{read_link, read_stable};
-pub use materialize::Writer;
+pub use materialize::{LARGE, Writer};
 pub use scan::{Difference, FileRef, Found, Scan, ScanOptions, Skipped, scan};
 pub use stat::Stat;
 pub use stat_cache::{CacheEntry, CacheHeader, CacheUpdate, StatCache, stamp};

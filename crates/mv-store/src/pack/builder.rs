@@ -8,7 +8,7 @@ use super::{
 };
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
-use crate::fs::TempFile;
+use crate::fs::{TempFile, sync_dir};
 use crate::hash::{Hash, Kind, Nonce, nonce_hex};
 
 /// A pack that is being written.
@@ -122,8 +122,11 @@ impl ClosedPack {
     pub(crate) fn publish(self, root: &Path) -> Result<PackId> {
         match self.file.publish_new(&root.join(self.id.file_name())) {
             // The name is the hash of the bytes, so what is there is this pack.
-            Ok(()) | Err(Error::Exists { .. }) => Ok(self.id),
-            Err(e) => Err(e),
+            Ok(()) | Err(Error::Exists { .. }) => {}
+            Err(e) => return Err(e),
         }
+        // Another process may have made the pack's folder and not have synced it yet.
+        sync_dir(&root.join("packs"))?;
+        Ok(self.id)
     }
 }

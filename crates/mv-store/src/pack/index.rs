@@ -41,6 +41,11 @@ impl Trailer {
         if u32_at(bytes, 12) != 0 {
             return Err(bad("its trailer has unknown content"));
         }
+        if trailer.bases != 0 {
+            // No encoding of this version has a base.
+            let what = "blocks that are coded against others".to_owned();
+            return Err(Error::Unsupported { what, name: format!("pack {name}") });
+        }
         if trailer.objects > MAX_OBJECTS
             || trailer.blocks > trailer.objects
             || trailer.bases > trailer.blocks

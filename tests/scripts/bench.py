@@ -1,0 +1,569 @@
+#!/usr/bin/env python3
+"""Measures `mv` beside the tools one would use instead, and against the bars it has to keep.
+
+    bench.py --mv target/release/mver [--rows status,weights] [--tools git,restic] [--reps 3]
+             [--work DIR] [--disk DIR] [--data DIR] [--json FILE]
+    bench.py --list
+
+Every row makes a seeded workload below --work (a memory file system by default; the rows `big` and
+`memory` use --disk), runs all tools on it in turn, A B C A B C, so that a slow moment of the machine
+hits all of them, prints medians with the ratio to `mv`, and deletes what it made. Only the history
+of the row `log` is kept in --work/history, because it takes minutes.
+
+Tools are looked for on PATH; DVC_BIN, RUSTIC_BIN, HF_XET_PYTHON (a Python that has `hf_xet`) and
+STAT_WALK (`cargo build --release --example stat_walk -p mv-repo`) name them elsewhere. What is not
+found is left out. --data names a directory of fp32 `.safetensors` files; without it weights are
+made up. Python 3.9, standard library only, Linux.
+"""
+
+import argparse
+import array
+import json
+import os
+import pathlib
+import random
+import resource
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+MB = 1_000_000
+BLOCK = 8 * MB
+
+# Every tool works in a folder with the workload in `data`; {store} is a folder of its own beside it.
+# "first" makes the store and takes the workload in, "next" takes a changed one in, "out" writes the
+# newest version into the emptied folder. "keeps" is where the tool's bytes lie.
+TOOLS = {
+    "mv": {
+        "find": "mver",
+        "first": ["{mv} -q init", "{mv} -q commit -m first"],
+        "next": ["{mv} -q commit -m next"],
+        "status": ["{mv} status"],
+        "out": ["{mv} -q checkout -f HEAD"],
+        "log": ["{mv} log"],
+        "keeps": "{tree}/.mv",
+    },
+    "git": {
+        "find": "git",
+        "first": ["git init -q", "git add -A", "git commit -q -m first"],
+        "next": ["git add -A", "git commit -q -m next"],
+        "status": ["git status --porcelain"],
+        "out": ["git checkout -q -f HEAD -- ."],
+        "log": ["git log"],
+        "keeps": "{tree}/.git",
+    },
+    "git-lfs": {
+        "find": "git-lfs",
+        "first": ["git init -q", "git lfs install --local", "git lfs track data/**", "git add -A", "git commit -q -m first"],
+        "next": ["git add -A", "git commit -q -m next"],
+        "out": ["git checkout -q -f HEAD -- ."],
+        "keeps": "{tree}/.git",
+    },
+    "dvc": {
+        "find": "dvc",
+        "first": ["git init -q", "{dvc} init -q", "{dvc} add -q data", "git add -A", "git commit -q -m first"],
+        "next": ["{dvc} add -q data", "git add -A", "git commit -q -m next"],
+        "out": ["{dvc} checkout -q"],
+        "keeps": "{tree}/.dvc",
+    },
+    "restic": {
+        "find": "restic",
+        "first": ["restic -q -r {store}/r init", "restic -q -r {store}/r backup data"],
+        "next": ["restic -q -r {store}/r backup data"],
+        "out": ["restic -q -r {store}/r restore latest --target ."],
+        "keeps": "{store}/r",
+    },
+    "rustic": {
+        "find": "rustic",
+        "first": ["{rustic} -r {store}/r init", "{rustic} -r {store}/r backup data"],
+        "next": ["{rustic} -r {store}/r backup data"],
+        "out": ["{rustic} -r {store}/r restore latest:data data"],
+        "keeps": "{store}/r",
+    },
+    "casync": {
+        "find": "casync",
+        "first": ["casync make --with=unix --store={store}/r.castr {store}/v.caidx data"],
+        "next": ["casync make --with=unix --store={store}/r.castr {store}/v.caidx data"],
+        "out": ["casync extract --with=unix --store={store}/r.castr {store}/v.caidx data"],
+        "keeps": "{store}",
+    },
+    "hf-xet": {
+        "find": "python of hf_xet",
+        "first": ["{hf_xet} -c {xet} up {store}"],
+        "next": ["{hf_xet} -c {xet} up {store}"],
+        "out": ["{hf_xet} -c {xet} down {store}"],
+        "keeps": "{store}",
+    },
+    "stat walk": {"find": "stat_walk", "status": ["{stat_walk} ."]},
+    "cp": {"find": "cp", "first": ["cp -r data {store}/copy"], "out": ["cp -r {store}/copy data"]},
+    "cp + b3sum": {
+        "find": "b3sum",
+        "first": ["cp -r data {store}/copy", "find data -type f -exec b3sum {} +"],
+    },
+    "cp + b3sum + sync": {
+        "find": "b3sum",
+        "first": ["cp -r data {store}/copy", "find data -type f -exec b3sum {} +", "sync -f {store}"],
+    },
+}
+VARIABLES = {"dvc": "DVC_BIN", "rustic": "RUSTIC_BIN", "hf-xet": "HF_XET_PYTHON", "stat walk": "STAT_WALK"}
+
+# Uploads `data` into, or downloads it from, a store in a local folder.
+XET = """
+import json, os, sys, hf_xet
+what, store = sys.argv[1:]
+end, kept = f"local://{store}/cas", f"{store}/files.json"
+if what == "up":
+    paths = sorted(os.path.join(d, n) for d, _, names in os.walk("data") for n in names)
+    done = hf_xet.upload_files(paths, end, None, None, None, None, skip_sha256=True)
+    json.dump([(p, f.hash, f.file_size) for p, f in zip(paths, done)], open(kept, "w"))
+else:
+    files = json.load(open(kept))
+    for path in {os.path.dirname(p) for p, _, _ in files}:
+        os.makedirs(path, exist_ok=True)
+    hf_xet.download_files([hf_xet.PyXetDownloadInfo(*f) for f in files], end, None, None, None)
+"""
+
+
+class Failed(Exception):
+    """A command did not end with 0."""
+
+
+# ---------------------------------------------------------------- workloads
+
+WORDS = """a the of on in with near man woman child dog cat horse bird car bus train street table chair
+window field river snow beach red green blue small large old young runs sits stands holds eats plays""".split()
+
+
+def records(folder, count, dirs, low, high, seed):
+    """`count` captions with boxes, one JSON file each, of `low` to `high` bytes."""
+    rng = random.Random(seed)
+    for d in range(dirs):
+        (folder / f"{d:03}").mkdir(parents=True)
+    for i in range(count):
+        size = rng.randint(low, high)
+        caption = " ".join(rng.choices(WORDS, k=size // 7))
+        boxes = [round(rng.uniform(0, 640), 3) for _ in range(size // 45)]
+        text = json.dumps({"image": f"{i:012}.jpg", "caption": caption, "boxes": boxes})
+        (folder / f"{i % dirs:03}" / f"{i:06}.json").write_text(text)
+
+
+def tiny(folder):
+    """100,000 files, about 31 MB, in 500 folders."""
+    records(folder, 100_000, 500, 50, 525, 1)
+
+
+def small(folder):
+    """20,000 files, about 100 MB, in 200 folders."""
+    records(folder, 20_000, 200, 1000, 9800, 2)
+
+
+def noise(path, size, seed, mode="wb"):
+    """Bytes that do not compress."""
+    rng = random.Random(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, mode) as f:
+        while size > 0:
+            f.write(rng.randbytes(min(BLOCK, size)))
+            size -= BLOCK
+
+
+def insert(path, at, seed):
+    """Writes the file anew with 1 MB of noise inserted."""
+    new = path.with_suffix(".new")
+    with open(path, "rb") as old, open(new, "wb") as f:
+        while at > 0:
+            at -= f.write(old.read(min(BLOCK, at)))
+        f.write(random.Random(seed).randbytes(MB))
+        shutil.copyfileobj(old, f, BLOCK)
+    new.replace(path)
+
+
+def table_rows(count, seed, first=0):
+    rng = random.Random(seed)
+    for i in range(first, first + count):
+        yield (f"{i},2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02},{rng.choice(WORDS)},{rng.gauss(0, 9):.6f},"
+               f"{rng.random():.8f},{rng.randrange(10**7)},{rng.choice('ABCDE')}\n")
+
+
+def table(folder):
+    """A CSV of 2.3 million rows, about 130 MB."""
+    folder.mkdir(parents=True)
+    with open(folder / "table.csv", "w") as f:
+        f.write("id,day,word,x,y,user,grade\n")
+        f.writelines(table_rows(2_300_000, 3))
+
+
+def seed_tensors(data):
+    """Bytes of fp32 tensors: those of every safetensors file in `data`, or made-up ones."""
+    if not data:
+        rng = random.Random(4)
+        return [array.array("f", (rng.gauss(0, 0.02) for _ in range(1 << 20))).tobytes()]
+    bodies = []
+    for path in sorted(pathlib.Path(data).glob("*.safetensors")):
+        raw = path.read_bytes()
+        bodies.append(raw[8 + int.from_bytes(raw[:8], "little"):])
+    return bodies
+
+
+def weights(folder, data):
+    """A model.safetensors of 100 MB. The given tensors come first as they are; where there are not
+    enough, they follow again with the lower 16 bits of every number, which are noise in trained
+    weights, drawn anew, so that nothing is there twice."""
+    folder.mkdir(parents=True)
+    rng = random.Random(5)
+    bodies = seed_tensors(data)
+    tensors, size = {}, 0
+    with open(folder / "model.safetensors", "wb") as f:
+        f.seek(1 << 16)
+        while size < 100 * MB:
+            body = bytearray(bodies[len(tensors) % len(bodies)])
+            if len(tensors) >= len(bodies):
+                for lane in (0, 1):
+                    body[lane::4] = rng.randbytes(len(body[lane::4]))
+            f.write(body)
+            name = f"layers.{len(tensors)}"
+            tensors[name] = {"dtype": "F32", "shape": [len(body) // 4], "data_offsets": [size, size + len(body)]}
+            size += len(body)
+        head = json.dumps(tensors).encode().ljust((1 << 16) - 8)
+        f.seek(0)
+        f.write(len(head).to_bytes(8, "little") + head)
+
+
+# ---------------------------------------------------------------- measuring
+
+class Bench:
+    """Where things lie, what was found, and what was measured."""
+
+    def __init__(self, args):
+        self.args, self.results = args, []
+        self.base = pathlib.Path(args.work).resolve()
+        home = self.base / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / ".gitconfig").write_text("[user]\nname = Bench\nemail = bench@example.com\n[gc]\nauto = 0\n"
+                                         "[maintenance]\nauto = false\n[init]\ndefaultBranch = main\n")
+        self.env = {
+            "PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1",
+            "MV_AUTHOR_NAME": "Bench", "MV_AUTHOR_EMAIL": "bench@example.com", "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(home / "dvc"), "RESTIC_PASSWORD": "bench", "RUSTIC_PASSWORD": "bench",
+            "RUSTIC_NO_PROGRESS": "true", "HF_HOME": str(home / "hf"), "HF_XET_TELEMETRY_ENABLED": "0",
+        }
+        found = {name: os.environ.get(VARIABLES.get(name, "")) or shutil.which(tool["find"])
+                 for name, tool in TOOLS.items()}
+        found["mv"] = str(pathlib.Path(args.mv).resolve())
+        self.found = {name: path for name, path in found.items() if path}
+        self.words = {name.replace("-", "_").replace(" ", "_"): path for name, path in self.found.items()}
+        self.words["xet"] = XET
+
+    def here(self, *names):
+        """Those of the tools that are here and asked for; `mv` always."""
+        wanted = self.args.tools.split(",") if self.args.tools else names
+        return [n for n in names if n in self.found and (n == "mv" or n in wanted)]
+
+    def spend(self, name, what, tree, store, files=None):
+        """Runs a step of a tool; seconds and peak memory in bytes. `files` limits open files."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+        seconds, peak = 0.0, 0
+        words = {**self.words, "tree": tree, "store": store, "": "{}"}
+        for line in TOOLS[name][what]:
+            argv = [word.replace("{}", "{{}}").format(**words) for word in shlex.split(line)]
+            with open(self.base / "errors", "w+") as errors:
+                start = time.perf_counter()
+                child = subprocess.Popen(argv, cwd=tree, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                         stderr=errors, preexec_fn=limit if files else None)
+                _, status, used = os.wait4(child.pid, 0)
+                seconds += time.perf_counter() - start
+                child.returncode = os.waitstatus_to_exitcode(status)
+                if child.returncode:
+                    errors.seek(0)
+                    raise Failed(f"{line}: exit {child.returncode}: {errors.read()[-500:]}")
+            peak = max(peak, used.ru_maxrss * 1024)
+        return seconds, peak
+
+    def bytes_of(self, name, tree, store):
+        root = TOOLS[name]["keeps"].format(tree=tree, store=store)
+        return sum(os.lstat(os.path.join(d, n)).st_size for d, _, names in os.walk(root) for n in names)
+
+    def place(self, name, disk=False):
+        """An empty work folder."""
+        base = pathlib.Path(self.args.disk).resolve() if disk else self.base
+        path = base / f"bench-{os.getpid()}" / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return path
+
+    def tell(self, row, what, values, unit="s", bars=()):
+        """Prints and keeps {tool: measurements}. A bar is (limit,) or (tool, factor); tools that
+        must not be faster have the factor 1."""
+        medians = {name: statistics.median(v) for name, v in values.items() if v}
+        mine = medians.get("mv")
+        print(f"\n**{what}**\n\n| tool | median, {unit} | least | most | times mv |\n|---|---|---|---|---|")
+        for name in sorted(medians, key=medians.get):
+            ratio = f"{medians[name] / mine:.2f}" if mine else ""
+            print(f"| {name} | {medians[name]:.4g} | {min(values[name]):.4g} | {max(values[name]):.4g} | {ratio} |")
+        print()
+        verdicts = []
+        for bar in bars:
+            if len(bar) == 2 and bar[0] not in medians:
+                continue
+            limit = bar[0] if len(bar) == 1 else medians[bar[0]] * bar[1]
+            text = f"at most {bar[0]:g} {unit}" if len(bar) == 1 else f"at most {bar[1]:g} x {bar[0]}"
+            verdicts.append({"bar": text, "limit": limit, "met": mine <= limit})
+            print(f"Bar: {text} ({limit:.4g} {unit}): {'met' if mine <= limit else 'MISSED'}")
+        sys.stdout.flush()
+        self.results.append({"row": row, "what": what, "unit": unit, "values": values, "medians": medians, "bars": verdicts})
+
+    def firsts(self, row, names, make, disk=False):
+        """Times of the first commit of what `make(data)` lays out, and the bytes it leaves."""
+        tree, store = self.place("tree", disk), self.place("store", disk)
+        make(tree / "data")
+        seconds, sizes = {n: [] for n in names}, {n: [] for n in names}
+        for _ in range(self.args.reps):
+            for name in names:
+                clear(tree, store)
+                settle(disk)
+                try:
+                    seconds[name].append(self.spend(name, "first", tree, store)[0])
+                except Failed as e:
+                    print(f"{row}: {name}: {e}", file=sys.stderr)
+                    continue
+                if "keeps" in TOOLS[name]:
+                    sizes[name].append(self.bytes_of(name, tree, store) / MB)
+        logical = sum(p.stat().st_size for p in (tree / "data").rglob("*") if p.is_file()) / MB
+        clear(tree, store)
+        return tree, seconds, sizes, logical
+
+
+def clear(tree, store):
+    """Leaves nothing but the workload."""
+    for path in tree.iterdir():
+        if path.name != "data":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(store, ignore_errors=True)
+    store.mkdir()
+
+
+def settle(disk):
+    """Lets no tool pay for what another left to be written."""
+    if disk:
+        os.sync()
+
+
+# ---------------------------------------------------------------- the rows
+
+def row_status(b):
+    """status of 100,000 unchanged files, and a commit when one of them changed"""
+    names = b.here("mv", "git", "stat walk")
+    places = {n: (b.place(f"tree-{i}"), b.place(f"store-{i}")) for i, n in enumerate(names)}
+    for name, (tree, store) in places.items():
+        tiny(tree / "data")
+        if "first" in TOOLS[name]:
+            b.spend(name, "first", tree, store)
+    time.sleep(1)
+    seconds, commits = {n: [] for n in names}, {n: [] for n in names if "next" in TOOLS[n]}
+    for _ in range(5 * b.args.reps):
+        for name in names:
+            seconds[name].append(b.spend(name, "status", *places[name])[0])
+    b.tell("status", "status, 100,000 unchanged files", seconds, bars=[("stat walk", 1.5), ("git", 1)])
+    for i in range(2 * b.args.reps):
+        for name in commits:
+            (places[name][0] / "data/017/000017.json").write_text(f"changed {i}\n")
+            commits[name].append(b.spend(name, "next", *places[name])[0])
+    b.tell("status", "commit of one changed file among 100,000", commits, bars=[(0.5,), ("git", 1)])
+
+
+def row_noop(b):
+    """status of a project with one file"""
+    names = b.here("mv", "git")
+    places = {n: (b.place(f"tree-{n}"), b.place(f"store-{n}")) for n in names}
+    for name, (tree, store) in places.items():
+        noise(tree / "data/x", 1000, 6)
+        b.spend(name, "first", tree, store)
+    seconds = {n: [] for n in names}
+    for _ in range(20 * b.args.reps):
+        for name in names:
+            seconds[name].append(1000 * b.spend(name, "status", *places[name])[0])
+    b.tell("noop", "status of a project with one file", seconds, "ms", [(10,)])
+
+
+def row_weights(b):
+    """first commit of 100 MB of fp32 weights"""
+    names = b.here("mv", "hf-xet", "git-lfs", "dvc", "rustic", "restic", "git", "cp + b3sum")
+    _, seconds, sizes, _ = b.firsts("weights", names, lambda d: weights(d, b.args.data))
+    b.tell("weights", "first commit of 100 MB of fp32 weights", seconds,
+           bars=[("hf-xet", 1.5)] + [(n, 1) for n in ("git-lfs", "dvc", "rustic", "restic", "git")])
+    b.tell("weights", "stored bytes of 100 MB of fp32 weights", sizes, "MB")
+
+
+def row_small(b):
+    """first commit of 20,000 small files"""
+    _, seconds, sizes, logical = b.firsts("small", b.here("mv", "casync", "git", "hf-xet", "rustic", "restic"), small)
+    b.tell("small", f"first commit of 20,000 small files, {logical:.0f} MB", seconds, bars=[(2,)])
+    b.tell("small", f"stored bytes of 20,000 small files, {logical:.0f} MB", sizes, "MB", [(0.45 * logical,)])
+
+
+def row_tiny(b):
+    """first commit of 100,000 tiny files"""
+    _, seconds, sizes, logical = b.firsts("tiny", b.here("mv", "casync", "git", "restic"), tiny)
+    b.tell("tiny", f"first commit of 100,000 tiny files, {logical:.0f} MB", seconds, bars=[(4,)])
+    b.tell("tiny", f"stored bytes of 100,000 tiny files, {logical:.0f} MB", sizes, "MB", [(20,)])
+
+
+def row_big(b):
+    """commit of 2 GB that do not compress, and again with 1 MB inserted (on --disk)"""
+    names = b.here("mv", "hf-xet", "rustic", "cp + b3sum", "cp + b3sum + sync")
+    tree, store = b.place("tree", disk=True), b.place("store", disk=True)
+    path = tree / "data/blob.bin"
+    first, after, grown = ({n: [] for n in names} for _ in range(3))
+    for rep in range(b.args.reps):
+        for name in names:
+            clear(tree, store)
+            noise(path, 2000 * MB, 7)
+            settle(True)
+            first[name].append(b.spend(name, "first", tree, store)[0])
+            if "next" not in TOOLS[name]:
+                continue
+            before = b.bytes_of(name, tree, store)
+            insert(path, 600 * MB + rep, 8 + rep)
+            settle(True)
+            after[name].append(b.spend(name, "next", tree, store)[0])
+            grown[name].append((b.bytes_of(name, tree, store) - before) / MB)
+    b.tell("big", "first commit of 2 GB of noise, on a disk", first, bars=[("hf-xet", 1.5)])
+    b.tell("big", "commit after 1 MB was inserted into 2 GB, on a disk", after, bars=[("hf-xet", 1.5)])
+    b.tell("big", "stored bytes of 1 MB inserted into 2 GB", grown, "MB", [(2,)])
+
+
+def row_checkout(b):
+    """checkout of the newest version into an emptied folder"""
+    loads = [("100 MB of weights", lambda d: weights(d, b.args.data), False), ("20,000 small files", small, False),
+             ("100,000 tiny files", tiny, False), ("a CSV of 130 MB", table, False),
+             ("2 GB of noise, in memory", lambda d: noise(d / "blob.bin", 2000 * MB, 7), False),
+             ("2 GB of noise, on a disk", lambda d: noise(d / "blob.bin", 2000 * MB, 7), True)]
+    for what, make, disk in loads:
+        big = "2 GB" in what
+        names = b.here("mv", "cp", "hf-xet") if big or "tiny" in what else b.here("mv", "cp", "hf-xet", "git", "rustic")
+        seconds, places = {n: [] for n in names}, {}
+        for i, name in enumerate(names):
+            tree, store = places[name] = b.place(f"tree-{i}", disk), b.place(f"store-{i}", disk)
+            make(tree / "data")
+            b.spend(name, "first", tree, store)
+        for _ in range(b.args.reps):
+            for name in names:
+                shutil.rmtree(places[name][0] / "data")
+                settle(disk)
+                seconds[name].append(b.spend(name, "out", *places[name])[0])
+        b.tell("checkout", f"checkout of {what}", seconds, bars=[("cp", 2)])
+        for tree, store in places.values():
+            shutil.rmtree(tree)
+            shutil.rmtree(store)
+
+
+def row_log(b):
+    """log of 10,000 commits"""
+    names = b.here("mv", "git")
+    for name in names:
+        tree = b.base / "history" / name
+        if (tree / "done").exists():
+            continue
+        shutil.rmtree(tree, ignore_errors=True)
+        noise(tree / "data/x", 1000, 9)
+        b.spend(name, "first", tree, tree)
+        more = {"mv": [b.found["mv"], "-q"], "git": ["git"]}[name] + ["commit", "-q", "--allow-empty", "-m"]
+        for i in range(9999):
+            subprocess.run([*more, f"run {i}"], cwd=tree, env=b.env, check=True)
+        (tree / "done").touch()
+    seconds = {n: [] for n in names}
+    for _ in range(5 * b.args.reps):
+        for name in names:
+            tree = b.base / "history" / name
+            seconds[name].append(b.spend(name, "log", tree, tree)[0])
+    b.tell("log", "log of 10,000 commits", seconds, bars=[(0.1,)])
+
+
+def row_memory(b):
+    """memory of commit and checkout of a 4 GB file, with 64 open files at most (on --disk)"""
+    tree, store = b.place("tree", disk=True), b.place("store", disk=True)
+    noise(tree / "data/blob.bin", 4000 * MB, 10)
+    taken = {"commit": b.spend("mv", "first", tree, store, files=64)}
+    shutil.rmtree(tree / "data")
+    taken["checkout"] = b.spend("mv", "out", tree, store, files=64)
+    for what, (seconds, peak) in taken.items():
+        b.tell("memory", f"peak memory, {what} of 4 GB with 64 open files ({seconds:.1f} s)", {"mv": [peak / 2**20]}, "MiB", [(512,)])
+
+
+def row_storage(b):
+    """what 1 % appended to a CSV and 1 MB inserted into 1 GB of noise store"""
+    names = b.here("mv", "hf-xet", "git-lfs", "rustic", "restic", "casync")
+    grown, seconds = {n: [] for n in names}, {n: [] for n in names}
+    for name in names:
+        tree, store = b.place("tree"), b.place("store")
+        table(tree / "data")
+        path = tree / "data/table.csv"
+        size = path.stat().st_size / MB
+        b.spend(name, "first", tree, store)
+        before = b.bytes_of(name, tree, store)
+        with open(path, "a") as f:
+            f.writelines(table_rows(23_000, 11, 2_300_000))
+        seconds[name].append(b.spend(name, "next", tree, store)[0])
+        grown[name].append((b.bytes_of(name, tree, store) - before) / MB)
+    b.tell("storage", f"stored bytes of 1 % rows appended to a CSV of {size:.0f} MB", grown, "MB", [(0.01 * size,)])
+    b.tell("storage", "commit after 1 % rows were appended to it", seconds)
+    names = b.here("mv", "hf-xet", "rustic", "restic")
+    grown = {n: [] for n in names}
+    for name in names:
+        tree, store = b.place("tree"), b.place("store")
+        path = tree / "data/blob.bin"
+        noise(path, 1000 * MB, 12)
+        b.spend(name, "first", tree, store)
+        for i, at in enumerate((0, 123_456_789, 500 * MB, 876_543_210, 1000 * MB)):
+            before = b.bytes_of(name, tree, store)
+            insert(path, at, 13 + i)
+            b.spend(name, "next", tree, store)
+            grown[name].append((b.bytes_of(name, tree, store) - before) / MB)
+    b.tell("storage", "stored bytes of 1 MB inserted into 1 GB, five places", grown, "MB", [(2,)])
+    print(f"The most that `mv` stored for one insertion: {max(grown['mv']):.3f} MB")
+
+
+ROWS = {name[4:]: f for name, f in list(globals().items()) if name.startswith("row_")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mv", default="target/release/mver", help="the program to measure")
+    parser.add_argument("--rows", default=",".join(ROWS), help="which rows, separated by commas")
+    parser.add_argument("--tools", help="which other tools; all that are found when not given")
+    parser.add_argument("--reps", type=int, default=3, help="repetitions; quick steps get a multiple of it")
+    parser.add_argument("--work", default="/dev/shm/mv-bench", help="needs up to 12 GB")
+    parser.add_argument("--disk", default=".", help="a folder on a real disk, needs up to 20 GB")
+    parser.add_argument("--data", help="folder of fp32 safetensors files")
+    parser.add_argument("--json", help="write all measurements there too")
+    parser.add_argument("--list", action="store_true", help="list the rows and the tools that are found")
+    args = parser.parse_args()
+    bench = Bench(args)
+    if args.list:
+        for name, row in ROWS.items():
+            print(f"{name:10} {row.__doc__}")
+        print(f"tools: {', '.join(bench.found)}")
+        return
+    failed = False
+    for name in args.rows.split(","):
+        try:
+            ROWS[name](bench)
+        except Failed as e:
+            print(f"{name}: {e}", file=sys.stderr)
+            failed = True
+        finally:
+            for base in (args.work, args.disk):
+                shutil.rmtree(pathlib.Path(base) / f"bench-{os.getpid()}", ignore_errors=True)
+            if args.json:
+                pathlib.Path(args.json).write_text(json.dumps(bench.results, indent=1))
+    missed = [v for r in bench.results for v in r["bars"] if not v["met"]]
+    sys.exit(failed or bool(missed))
+
+
+if __name__ == "__main__":
+    main()
