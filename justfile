@@ -25,7 +25,7 @@ crash *args:
 # Reads repositories with an independent reader written from docs/FORMAT.md
 format:
     cargo build --release --locked
-    python3 tests/scripts/check_format.py --mv target/release/mver
+    python3 tests/scripts/check_format.py target/release/mver
 
 # Measures against other tools that are installed
 bench *args:

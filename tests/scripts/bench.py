@@ -34,78 +34,48 @@ MB = 1_000_000
 BLOCK = 8 * MB
 
 # Every tool works in a folder with the workload in `data`; {store} is a folder of its own beside it.
-# "first" makes the store and takes the workload in, "next" takes a changed one in, "out" writes the
-# newest version into the emptied folder. "keeps" is where the tool's bytes lie.
+# A first commit is "init" and "commit", every other one is "commit"; "out" writes the newest version
+# into the emptied folder; "keeps" is where the tool's bytes lie.
+GIT = {
+    "find": "git", "init": ["git init -q"], "commit": ["git add -A", "git commit -q -m next"],
+    "status": ["git status --porcelain"], "out": ["git checkout -q -f HEAD -- ."], "log": ["git log"],
+    "keeps": "{tree}/.git",
+}
 TOOLS = {
     "mv": {
-        "find": "mver",
-        "first": ["{mv} -q init", "{mv} -q commit -m first"],
-        "next": ["{mv} -q commit -m next"],
-        "status": ["{mv} status"],
-        "out": ["{mv} -q checkout -f HEAD"],
-        "log": ["{mv} log"],
-        "keeps": "{tree}/.mv",
+        "find": "mver", "init": ["{mv} -q init"], "commit": ["{mv} -q commit -m next"],
+        "status": ["{mv} status"], "out": ["{mv} -q checkout -f HEAD"], "log": ["{mv} log"], "keeps": "{tree}/.mv",
     },
-    "git": {
-        "find": "git",
-        "first": ["git init -q", "git add -A", "git commit -q -m first"],
-        "next": ["git add -A", "git commit -q -m next"],
-        "status": ["git status --porcelain"],
-        "out": ["git checkout -q -f HEAD -- ."],
-        "log": ["git log"],
-        "keeps": "{tree}/.git",
-    },
+    "git": GIT,
     "git-lfs": {
-        "find": "git-lfs",
-        "first": ["git init -q", "git lfs install --local", "git lfs track data/**", "git add -A", "git commit -q -m first"],
-        "next": ["git add -A", "git commit -q -m next"],
-        "out": ["git checkout -q -f HEAD -- ."],
-        "keeps": "{tree}/.git",
+        **GIT, "find": "git-lfs", "init": ["git init -q", "git lfs install --local", "git lfs track data/**"],
     },
     "dvc": {
-        "find": "dvc",
-        "first": ["git init -q", "{dvc} init -q", "{dvc} add -q data", "git add -A", "git commit -q -m first"],
-        "next": ["{dvc} add -q data", "git add -A", "git commit -q -m next"],
-        "out": ["{dvc} checkout -q"],
-        "keeps": "{tree}/.dvc",
+        **GIT, "find": "dvc", "init": ["git init -q", "{dvc} init -q"], "commit": ["{dvc} add -q data", *GIT["commit"]],
+        "out": ["{dvc} checkout -q"], "keeps": "{tree}/.dvc",
     },
     "restic": {
-        "find": "restic",
-        "first": ["restic -q -r {store}/r init", "restic -q -r {store}/r backup data"],
-        "next": ["restic -q -r {store}/r backup data"],
-        "out": ["restic -q -r {store}/r restore latest --target ."],
-        "keeps": "{store}/r",
+        "find": "restic", "init": ["restic -q -r {store}/r init"], "commit": ["restic -q -r {store}/r backup data"],
+        "out": ["restic -q -r {store}/r restore latest --target ."], "keeps": "{store}/r",
     },
     "rustic": {
-        "find": "rustic",
-        "first": ["{rustic} -r {store}/r init", "{rustic} -r {store}/r backup data"],
-        "next": ["{rustic} -r {store}/r backup data"],
-        "out": ["{rustic} -r {store}/r restore latest:data data"],
-        "keeps": "{store}/r",
+        "find": "rustic", "init": ["{rustic} -r {store}/r init"], "commit": ["{rustic} -r {store}/r backup data"],
+        "out": ["{rustic} -r {store}/r restore latest:data data"], "keeps": "{store}/r",
     },
     "casync": {
-        "find": "casync",
-        "first": ["casync make --with=unix --store={store}/r.castr {store}/v.caidx data"],
-        "next": ["casync make --with=unix --store={store}/r.castr {store}/v.caidx data"],
-        "out": ["casync extract --with=unix --store={store}/r.castr {store}/v.caidx data"],
-        "keeps": "{store}",
+        "find": "casync", "commit": ["casync make --with=unix --store={store}/r.castr {store}/v.caidx data"],
+        "out": ["casync extract --with=unix --store={store}/r.castr {store}/v.caidx data"], "keeps": "{store}",
     },
     "hf-xet": {
-        "find": "python of hf_xet",
-        "first": ["{hf_xet} -c {xet} up {store}"],
-        "next": ["{hf_xet} -c {xet} up {store}"],
-        "out": ["{hf_xet} -c {xet} down {store}"],
-        "keeps": "{store}",
+        "find": "python of hf_xet", "commit": ["{hf_xet} -c {xet} up {store}"],
+        "out": ["{hf_xet} -c {xet} down {store}"], "keeps": "{store}",
     },
     "stat walk": {"find": "stat_walk", "status": ["{stat_walk} ."]},
-    "cp": {"find": "cp", "first": ["cp -r data {store}/copy"], "out": ["cp -r {store}/copy data"]},
-    "cp + b3sum": {
-        "find": "b3sum",
-        "first": ["cp -r data {store}/copy", "find data -type f -exec b3sum {} +"],
-    },
+    "cp": {"find": "cp", "commit": ["cp -r data {store}/copy"], "out": ["cp -r {store}/copy data"]},
+    "cp + b3sum": {"find": "b3sum", "commit": ["cp -r data {store}/copy", "find data -type f -exec b3sum {{}} +"]},
     "cp + b3sum + sync": {
         "find": "b3sum",
-        "first": ["cp -r data {store}/copy", "find data -type f -exec b3sum {} +", "sync -f {store}"],
+        "commit": ["cp -r data {store}/copy", "find data -type f -exec b3sum {{}} +", "sync -f {store}"],
     },
 }
 VARIABLES = {"dvc": "DVC_BIN", "rustic": "RUSTIC_BIN", "hf-xet": "HF_XET_PYTHON", "stat walk": "STAT_WALK"}
@@ -262,19 +232,21 @@ class Bench:
         wanted = self.args.tools.split(",") if self.args.tools else names
         return [n for n in names if n in self.found and (n == "mv" or n in wanted)]
 
-    def spend(self, name, what, tree, store, files=None):
-        """Runs a step of a tool; seconds and peak memory in bytes. `files` limits open files."""
+    def first(self, name, tree, store, files=None):
+        return self.spend(name, ["init", "commit"], tree, store, files)
+
+    def spend(self, name, steps, tree, store, files=None):
+        """Runs steps of a tool; seconds and peak memory in bytes. `files` limits open files."""
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
         seconds, peak = 0.0, 0
-        words = {**self.words, "tree": tree, "store": store, "": "{}"}
-        for line in TOOLS[name][what]:
-            argv = [word.replace("{}", "{{}}").format(**words) for word in shlex.split(line)]
+        for line in [line for step in steps for line in TOOLS[name].get(step, [])]:
+            argv = [word.format(**self.words, tree=tree, store=store) for word in shlex.split(line)]
             with open(self.base / "errors", "w+") as errors:
                 start = time.perf_counter()
-                child = subprocess.Popen(argv, cwd=tree, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                         stderr=errors, preexec_fn=limit if files else None)
+                child = subprocess.Popen(argv, cwd=tree, env=self.env, stdin=subprocess.DEVNULL, stderr=errors,
+                                         stdout=subprocess.DEVNULL, preexec_fn=limit if files else None)
                 _, status, used = os.wait4(child.pid, 0)
                 seconds += time.perf_counter() - start
                 child.returncode = os.waitstatus_to_exitcode(status)
@@ -315,27 +287,21 @@ class Bench:
             verdicts.append({"bar": text, "limit": limit, "met": mine <= limit})
             print(f"Bar: {text} ({limit:.4g} {unit}): {'met' if mine <= limit else 'MISSED'}")
         sys.stdout.flush()
-        self.results.append({"row": row, "what": what, "unit": unit, "values": values, "medians": medians, "bars": verdicts})
+        self.results.append({"row": row, "what": what, "unit": unit, "values": values, "bars": verdicts})
 
-    def firsts(self, row, names, make, disk=False):
+    def firsts(self, names, make):
         """Times of the first commit of what `make(data)` lays out, and the bytes it leaves."""
-        tree, store = self.place("tree", disk), self.place("store", disk)
+        tree, store = self.place("tree"), self.place("store")
         make(tree / "data")
         seconds, sizes = {n: [] for n in names}, {n: [] for n in names}
         for _ in range(self.args.reps):
             for name in names:
                 clear(tree, store)
-                settle(disk)
-                try:
-                    seconds[name].append(self.spend(name, "first", tree, store)[0])
-                except Failed as e:
-                    print(f"{row}: {name}: {e}", file=sys.stderr)
-                    continue
+                seconds[name].append(self.first(name, tree, store)[0])
                 if "keeps" in TOOLS[name]:
                     sizes[name].append(self.bytes_of(name, tree, store) / MB)
         logical = sum(p.stat().st_size for p in (tree / "data").rglob("*") if p.is_file()) / MB
-        clear(tree, store)
-        return tree, seconds, sizes, logical
+        return seconds, sizes, logical
 
 
 def clear(tree, store):
@@ -361,18 +327,18 @@ def row_status(b):
     places = {n: (b.place(f"tree-{i}"), b.place(f"store-{i}")) for i, n in enumerate(names)}
     for name, (tree, store) in places.items():
         tiny(tree / "data")
-        if "first" in TOOLS[name]:
-            b.spend(name, "first", tree, store)
+        if "commit" in TOOLS[name]:
+            b.first(name, tree, store)
     time.sleep(1)
-    seconds, commits = {n: [] for n in names}, {n: [] for n in names if "next" in TOOLS[n]}
+    seconds, commits = {n: [] for n in names}, {n: [] for n in names if "commit" in TOOLS[n]}
     for _ in range(5 * b.args.reps):
         for name in names:
-            seconds[name].append(b.spend(name, "status", *places[name])[0])
+            seconds[name].append(b.spend(name, ["status"], *places[name])[0])
     b.tell("status", "status, 100,000 unchanged files", seconds, bars=[("stat walk", 1.5), ("git", 1)])
     for i in range(2 * b.args.reps):
         for name in commits:
             (places[name][0] / "data/017/000017.json").write_text(f"changed {i}\n")
-            commits[name].append(b.spend(name, "next", *places[name])[0])
+            commits[name].append(b.spend(name, ["commit"], *places[name])[0])
     b.tell("status", "commit of one changed file among 100,000", commits, bars=[(0.5,), ("git", 1)])
 
 
@@ -382,18 +348,18 @@ def row_noop(b):
     places = {n: (b.place(f"tree-{n}"), b.place(f"store-{n}")) for n in names}
     for name, (tree, store) in places.items():
         noise(tree / "data/x", 1000, 6)
-        b.spend(name, "first", tree, store)
+        b.first(name, tree, store)
     seconds = {n: [] for n in names}
     for _ in range(20 * b.args.reps):
         for name in names:
-            seconds[name].append(1000 * b.spend(name, "status", *places[name])[0])
+            seconds[name].append(1000 * b.spend(name, ["status"], *places[name])[0])
     b.tell("noop", "status of a project with one file", seconds, "ms", [(10,)])
 
 
 def row_weights(b):
     """first commit of 100 MB of fp32 weights"""
     names = b.here("mv", "hf-xet", "git-lfs", "dvc", "rustic", "restic", "git", "cp + b3sum")
-    _, seconds, sizes, _ = b.firsts("weights", names, lambda d: weights(d, b.args.data))
+    seconds, sizes, _ = b.firsts(names, lambda d: weights(d, b.args.data))
     b.tell("weights", "first commit of 100 MB of fp32 weights", seconds,
            bars=[("hf-xet", 1.5)] + [(n, 1) for n in ("git-lfs", "dvc", "rustic", "restic", "git")])
     b.tell("weights", "stored bytes of 100 MB of fp32 weights", sizes, "MB")
@@ -401,36 +367,36 @@ def row_weights(b):
 
 def row_small(b):
     """first commit of 20,000 small files"""
-    _, seconds, sizes, logical = b.firsts("small", b.here("mv", "casync", "git", "hf-xet", "rustic", "restic"), small)
+    seconds, sizes, logical = b.firsts(b.here("mv", "casync", "git", "hf-xet", "rustic", "restic"), small)
     b.tell("small", f"first commit of 20,000 small files, {logical:.0f} MB", seconds, bars=[(2,)])
     b.tell("small", f"stored bytes of 20,000 small files, {logical:.0f} MB", sizes, "MB", [(0.45 * logical,)])
 
 
 def row_tiny(b):
     """first commit of 100,000 tiny files"""
-    _, seconds, sizes, logical = b.firsts("tiny", b.here("mv", "casync", "git", "restic"), tiny)
+    seconds, sizes, logical = b.firsts(b.here("mv", "casync", "git", "restic"), tiny)
     b.tell("tiny", f"first commit of 100,000 tiny files, {logical:.0f} MB", seconds, bars=[(4,)])
     b.tell("tiny", f"stored bytes of 100,000 tiny files, {logical:.0f} MB", sizes, "MB", [(20,)])
 
 
 def row_big(b):
     """commit of 2 GB that do not compress, and again with 1 MB inserted (on --disk)"""
-    names = b.here("mv", "hf-xet", "rustic", "cp + b3sum", "cp + b3sum + sync")
+    names = b.here("mv", "hf-xet", "cp + b3sum", "cp + b3sum + sync")
     tree, store = b.place("tree", disk=True), b.place("store", disk=True)
     path = tree / "data/blob.bin"
+    noise(path, 2000 * MB, 7)
     first, after, grown = ({n: [] for n in names} for _ in range(3))
     for rep in range(b.args.reps):
-        for name in names:
+        for i, name in enumerate(names):
             clear(tree, store)
-            noise(path, 2000 * MB, 7)
             settle(True)
-            first[name].append(b.spend(name, "first", tree, store)[0])
-            if "next" not in TOOLS[name]:
+            first[name].append(b.first(name, tree, store)[0])
+            if "keeps" not in TOOLS[name]:
                 continue
             before = b.bytes_of(name, tree, store)
-            insert(path, 600 * MB + rep, 8 + rep)
+            insert(path, 600 * MB, f"{rep} {i}")
             settle(True)
-            after[name].append(b.spend(name, "next", tree, store)[0])
+            after[name].append(b.spend(name, ["commit"], tree, store)[0])
             grown[name].append((b.bytes_of(name, tree, store) - before) / MB)
     b.tell("big", "first commit of 2 GB of noise, on a disk", first, bars=[("hf-xet", 1.5)])
     b.tell("big", "commit after 1 MB was inserted into 2 GB, on a disk", after, bars=[("hf-xet", 1.5)])
@@ -439,23 +405,28 @@ def row_big(b):
 
 def row_checkout(b):
     """checkout of the newest version into an emptied folder"""
-    loads = [("100 MB of weights", lambda d: weights(d, b.args.data), False), ("20,000 small files", small, False),
-             ("100,000 tiny files", tiny, False), ("a CSV of 130 MB", table, False),
-             ("2 GB of noise, in memory", lambda d: noise(d / "blob.bin", 2000 * MB, 7), False),
-             ("2 GB of noise, on a disk", lambda d: noise(d / "blob.bin", 2000 * MB, 7), True)]
-    for what, make, disk in loads:
-        big = "2 GB" in what
-        names = b.here("mv", "cp", "hf-xet") if big or "tiny" in what else b.here("mv", "cp", "hf-xet", "git", "rustic")
+    def big(folder):
+        noise(folder / "blob.bin", 2000 * MB, 7)
+
+    # hf-xet needs a request for each file: half a minute for the small ones.
+    loads = [("100 MB of weights", lambda d: weights(d, b.args.data), False, ["hf-xet", "git"]),
+             ("a CSV of 130 MB", table, False, ["hf-xet", "git"]),
+             ("20,000 small files", small, False, ["casync", "git"]),
+             ("100,000 tiny files", tiny, False, ["casync", "git"]),
+             ("2 GB of noise, in memory", big, False, ["hf-xet"]),
+             ("2 GB of noise, on a disk", big, True, ["hf-xet"])]
+    for what, make, disk, others in loads:
+        names = b.here("mv", "cp", *others)
         seconds, places = {n: [] for n in names}, {}
         for i, name in enumerate(names):
             tree, store = places[name] = b.place(f"tree-{i}", disk), b.place(f"store-{i}", disk)
             make(tree / "data")
-            b.spend(name, "first", tree, store)
+            b.first(name, tree, store)
         for _ in range(b.args.reps):
             for name in names:
                 shutil.rmtree(places[name][0] / "data")
                 settle(disk)
-                seconds[name].append(b.spend(name, "out", *places[name])[0])
+                seconds[name].append(b.spend(name, ["out"], *places[name])[0])
         b.tell("checkout", f"checkout of {what}", seconds, bars=[("cp", 2)])
         for tree, store in places.values():
             shutil.rmtree(tree)
@@ -471,7 +442,7 @@ def row_log(b):
             continue
         shutil.rmtree(tree, ignore_errors=True)
         noise(tree / "data/x", 1000, 9)
-        b.spend(name, "first", tree, tree)
+        b.first(name, tree, tree)
         more = {"mv": [b.found["mv"], "-q"], "git": ["git"]}[name] + ["commit", "-q", "--allow-empty", "-m"]
         for i in range(9999):
             subprocess.run([*more, f"run {i}"], cwd=tree, env=b.env, check=True)
@@ -480,7 +451,7 @@ def row_log(b):
     for _ in range(5 * b.args.reps):
         for name in names:
             tree = b.base / "history" / name
-            seconds[name].append(b.spend(name, "log", tree, tree)[0])
+            seconds[name].append(b.spend(name, ["log"], tree, tree)[0])
     b.tell("log", "log of 10,000 commits", seconds, bars=[(0.1,)])
 
 
@@ -488,11 +459,12 @@ def row_memory(b):
     """memory of commit and checkout of a 4 GB file, with 64 open files at most (on --disk)"""
     tree, store = b.place("tree", disk=True), b.place("store", disk=True)
     noise(tree / "data/blob.bin", 4000 * MB, 10)
-    taken = {"commit": b.spend("mv", "first", tree, store, files=64)}
+    taken = {"commit": b.first("mv", tree, store, files=64)}
     shutil.rmtree(tree / "data")
-    taken["checkout"] = b.spend("mv", "out", tree, store, files=64)
+    taken["checkout"] = b.spend("mv", ["out"], tree, store, files=64)
     for what, (seconds, peak) in taken.items():
-        b.tell("memory", f"peak memory, {what} of 4 GB with 64 open files ({seconds:.1f} s)", {"mv": [peak / 2**20]}, "MiB", [(512,)])
+        what = f"peak memory, {what} of 4 GB with 64 open files ({seconds:.1f} s)"
+        b.tell("memory", what, {"mv": [peak / 2**20]}, "MiB", [(512,)])
 
 
 def row_storage(b):
@@ -504,25 +476,25 @@ def row_storage(b):
         table(tree / "data")
         path = tree / "data/table.csv"
         size = path.stat().st_size / MB
-        b.spend(name, "first", tree, store)
+        b.first(name, tree, store)
         before = b.bytes_of(name, tree, store)
         with open(path, "a") as f:
             f.writelines(table_rows(23_000, 11, 2_300_000))
-        seconds[name].append(b.spend(name, "next", tree, store)[0])
+        seconds[name].append(b.spend(name, ["commit"], tree, store)[0])
         grown[name].append((b.bytes_of(name, tree, store) - before) / MB)
     b.tell("storage", f"stored bytes of 1 % rows appended to a CSV of {size:.0f} MB", grown, "MB", [(0.01 * size,)])
     b.tell("storage", "commit after 1 % rows were appended to it", seconds)
-    names = b.here("mv", "hf-xet", "rustic", "restic")
+    names = b.here("mv", "hf-xet", "rustic")
     grown = {n: [] for n in names}
     for name in names:
         tree, store = b.place("tree"), b.place("store")
         path = tree / "data/blob.bin"
         noise(path, 1000 * MB, 12)
-        b.spend(name, "first", tree, store)
+        b.first(name, tree, store)
         for i, at in enumerate((0, 123_456_789, 500 * MB, 876_543_210, 1000 * MB)):
             before = b.bytes_of(name, tree, store)
             insert(path, at, 13 + i)
-            b.spend(name, "next", tree, store)
+            b.spend(name, ["commit"], tree, store)
             grown[name].append((b.bytes_of(name, tree, store) - before) / MB)
     b.tell("storage", "stored bytes of 1 MB inserted into 1 GB, five places", grown, "MB", [(2,)])
     print(f"The most that `mv` stored for one insertion: {max(grown['mv']):.3f} MB")

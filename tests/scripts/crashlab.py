@@ -71,13 +71,15 @@ class Disk:
 
     def on(self, image):
         # A long commit interval: nothing reaches the disk by the passing of time.
-        options = "loop,commit=300" if self.kind == "ext4" else "loop"
+        options = "loop,commit=300" if self.kind == "ext4" else "loop,nouuid"
         run(["mount", "-o", options, image, self.mount])
 
     def off(self):
         run(["umount", self.mount])
 
     def fresh(self):
+        # A new file: the kernel may still be closing the one before.
+        self.image.unlink(missing_ok=True)
         run(["cp", "--sparse=always", self.base, self.image])
         self.on(self.image)
 

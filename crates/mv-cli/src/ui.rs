@@ -139,7 +139,7 @@ impl<'h> Ui<'h> {
 
     /// The JSON document of this command; pretty for a person, one line for a program.
     pub(crate) fn document(&self, value: &impl Serialize) -> Result<()> {
-        let mut data = self.data();
+        let mut data = Escaping(self.data());
         let written = if self.host.stdout.terminal {
             serde_json::to_writer_pretty(&mut data, value)
         } else {
@@ -283,5 +283,40 @@ fn colored(color: Color, stream: &Stream, host: &Host) -> bool {
         Color::Auto if host.variable("NO_COLOR").is_some() => false,
         Color::Auto if host.variable("CLICOLOR_FORCE").is_some_and(|v| v != "0") => true,
         Color::Auto => stream.terminal && host.variable("TERM").is_none_or(|t| t != "dumb"),
+    }
+}
+
+/// Writes invisible and control characters of JSON strings as `\\u` escapes: nothing is lost, and
+/// a terminal shows what is there. serde_json escapes only those below the space, and hands over
+/// whole pieces of text.
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = if bytes.iter().all(|b| (b' '..0x7f).contains(b)) {
+            None
+        } else {
+            std::str::from_utf8(bytes).ok()
+        };
+        let Some(text) = text else {
+            self.0.write_all(bytes)?;
+            return Ok(bytes.len());
+        };
+        let mut escaped = String::with_capacity(text.len() + 16);
+        for c in text.chars() {
+            if c >= '\u{7f}' && mv_graph::is_unprintable(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    escaped.push_str(&format!("\\u{unit:04x}"));
+                }
+            } else {
+                escaped.push(c);
+            }
+        }
+        self.0.write_all(escaped.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }

@@ -184,6 +184,11 @@ impl Work<'_> {
         file: &ListedFile,
         consume: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
     ) -> Result<()> {
+        let len = self.repo.store().len_of(&file.entry.id)?;
+        if len != file.entry.bytes {
+            let detail = format!("it has {len} bytes, the tree says {}", file.entry.bytes);
+            return Err(mv_store::Error::corrupt("blob", file.entry.id, detail).into());
+        }
         let (send, receive) = std::sync::mpsc::sync_channel::<Vec<u8>>(4);
         std::thread::scope(|scope| {
             let producer = scope.spawn(move || {

@@ -21,7 +21,7 @@ pub fn list(repo: &Repo) -> Vec<(String, Hash, bool)> {
 /// `Policy` when the name is taken, `UnknownRevision`, `LostRace`.
 pub fn create(repo: &Repo, name: &RefName, rev: Option<&str>, session: &Session) -> Result<Hash> {
     let target = repo.resolve(rev.unwrap_or("HEAD"), session)?;
-    repo.manifest(&target)?;
+    repo.must_be_whole(&[target])?;
     repo.advance(session, &format!("branch {name}"), &[], &[target], &mut |state| {
         check_free(state, name)?;
         state.set_branch(name.clone(), target);
@@ -35,7 +35,14 @@ pub(crate) fn check_free(state: &State, name: &RefName) -> Result<()> {
     if state.branch(name.as_str()).is_some() || unborn {
         return Err(Error::Policy { what: format!("branch `{name}` exists already") });
     }
-    Ok(())
+    let folded = name.as_str().to_lowercase();
+    match state.branches.iter().find(|b| b.name.as_str().to_lowercase() == folded) {
+        Some(twin) => {
+            let what = format!("branch `{}` differs only by case", twin.name);
+            Err(Error::Policy { what })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Deletes a branch. Its versions stay reachable through the reflog for a while.

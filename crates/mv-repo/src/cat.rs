@@ -32,7 +32,11 @@ pub fn cat(
     let task = session.progress.task("reading", Unit::Bytes);
     task.set_total(entry.bytes);
     let to = Path::new("standard output");
-    Ok(repo
-        .store()
-        .copy_to(&entry.id, Some(&task), &mut |piece| out.write_all(piece).at("write", to))?)
+    let write = &mut |piece: &[u8]| out.write_all(piece).at("write", to);
+    let written = repo.store().copy_to(&entry.id, Some(&task), write)?;
+    if written == entry.bytes {
+        return Ok(written);
+    }
+    let detail = format!("it has {written} bytes, the tree says {}", entry.bytes);
+    Err(mv_store::Error::corrupt("blob", entry.id, detail).into())
 }

@@ -12,7 +12,7 @@ mod plan;
 use std::collections::HashSet;
 
 use mv_graph::diff::ListedFile;
-use mv_graph::{Component, Head, RefName, RepoPath, State};
+use mv_graph::{Component, Head, Mode, RefName, RepoPath, State};
 use mv_store::Hash;
 
 pub(crate) use plan::Local;
@@ -192,6 +192,7 @@ fn partial(
         (options.only.is_empty() || options.only.contains(&component))
             && crate::repo::covered(&options.paths, path)
     };
+    crate::restore::check_paths(repo, &target, &options.paths)?;
     let switch = Switch {
         operation: format!("checkout {name} (some files)"),
         target,
@@ -206,9 +207,15 @@ fn partial(
 
 /// Plans, saves what would be lost if that was asked for, applies, and publishes the record.
 pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result<CheckoutOutcome> {
-    let mut snapshot = Snapshot::take(repo, session)?;
+    let mut snapshot = Snapshot::take_leniently(repo, session)?;
+    if !switch.whole {
+        // Some files of a version would end the mark that tells of a checkout cut off before.
+        Mark::refuse_pending(repo, session, &snapshot)?;
+    }
+    repo.must_be_whole(&[switch.target])?;
     let target = repo.manifest(&switch.target)?;
     let plan = plan::plan(repo, &mut snapshot, &target, switch, session)?;
+    refuse_too_large(repo, &snapshot, &plan)?;
     let (overwritten, placed) = (&plan.overwritten, instead(&plan, switch));
     let saved = saved::keep(repo, &snapshot, overwritten, &placed, &switch.operation, session)?;
     let unchanged = plan.is_empty();
@@ -219,8 +226,13 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     let with_saved = with_saved.transpose()?;
     let repo = with_saved.as_ref().unwrap_or(repo);
     let operation = switch.operation.clone();
-    let mark =
-        Mark { target: switch.target, done: false, boot_id: session.boot_id.clone(), operation };
+    let mark = Mark {
+        target: switch.target,
+        done: false,
+        after: repo.state().generation,
+        boot_id: session.boot_id.clone(),
+        operation,
+    };
     if !unchanged {
         mark.set(repo, session)?;
     }
@@ -256,10 +268,37 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     let head = record.state.head_target();
     apply::save_cache(repo, &snapshot, &plan, &applied.stats, head, session);
     if !unchanged || Mark::read(repo).is_ok_and(|m| m.is_some_and(|m| !m.done)) {
-        mark.finish(repo, session)?;
+        // The record stands. Losing this write only means that the next command finds out.
+        drop(mark.finish(repo, session));
     }
     outcome.branch = record.state.head_branch().map(ToString::to_string);
     Ok(outcome)
+}
+
+/// Refuses to begin what the disk has no room for: a few stored bytes may claim to be petabytes.
+fn refuse_too_large(repo: &Repo, snapshot: &Snapshot, plan: &plan::Plan) -> Result<()> {
+    let needed = plan.write.iter().fold(0u64, |sum, file| sum.saturating_add(file.entry.bytes));
+    // What is replaced makes room, but a file only after the new one is whole.
+    let replaced = plan.write.iter().map(|file| &file.path).chain(&plan.remove);
+    let sizes = replaced.filter_map(|path| snapshot.scan.get(path)).map(|found| found.stat.size);
+    let needed = needed.saturating_sub(sizes.sum());
+    let disk = rustix::fs::statvfs(repo.root())
+        .map_err(|e| Error::io("ask for the free space of", repo.root().to_path_buf(), e))?;
+    if needed <= disk.f_bavail.saturating_mul(disk.f_frsize) {
+        return Ok(());
+    }
+    for file in plan.write.iter().filter(|f| matches!(f.entry.mode, Mode::File | Mode::Exec)) {
+        let (id, claimed) = (&file.entry.id, file.entry.bytes);
+        if repo.store().len_of(id)? != claimed {
+            let detail = format!("it does not have the {claimed} bytes that the tree says");
+            return Err(mv_store::Error::corrupt("blob", id, detail).into());
+        }
+    }
+    Err(Error::io(
+        "write the version's files below",
+        repo.root().to_path_buf(),
+        rustix::io::Errno::NOSPC,
+    ))
 }
 
 /// What is put where something is overwritten, or above or below it; when only some files are taken

@@ -4,7 +4,7 @@
 //! the state record. Killed at any point before the record, a commit leaves nothing but files in
 //! `tmp` and perhaps an unnamed pack, which gc removes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use mv_graph::diff::{Change, ListedFile};
@@ -114,7 +114,6 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     if options.paths.is_empty() {
         save_cache(repo, &snapshot, id, session);
     }
-    Mark::clear(repo)?;
     maintain::after(repo, session);
     let version = match &options.tag {
         Some(tag) if tag.version().is_some() => tag.to_string(),
@@ -325,12 +324,15 @@ fn partial(
     }
     // A file where HEAD has a directory, or the other way round, can only be taken together.
     let mut before: Option<&RepoPath> = None;
-    for path in files.keys() {
+    // A directory that was empty and has something in it now is no entry of its own any more.
+    let filled: HashSet<RepoPath> = files.keys().flat_map(RepoPath::ancestors).collect();
+    files.retain(|_, file| file.entry.mode != Mode::Dir || !filled.contains(&file.path));
+    for (path, file) in &files {
         if let Some(dir) = before.filter(|dir| path.starts_with(dir)) {
             let detail = format!("`{dir}` and what was below it must be committed together");
             return Err(Error::invalid("path", detail));
         }
-        before = Some(path);
+        before = Some(path).filter(|_| file.entry.mode != Mode::Dir);
     }
     Ok((changes, files.into_values().collect()))
 }
@@ -380,7 +382,7 @@ fn describe(
         parents,
         components,
         environment: amended.and_then(|m| m.environment),
-        model_name: repo.config().name.clone(),
+        model_name: repo.config()?.name,
         params: merged(amended.map(|m| &m.params), &options.params),
         metrics: merged(amended.map(|m| &m.metrics), &options.metrics),
         metadata: merged(amended.map(|m| &m.metadata), &options.metadata),

@@ -94,6 +94,12 @@ pub fn diff(repo: &Repo, options: &DiffOptions, session: &Session) -> Result<Dif
         }
         None => against_files(repo, from.zip(from_manifest.as_ref()), session)?,
     };
+    if !options.only.is_empty() || !options.paths.is_empty() {
+        // Who asks for some files asks for nothing else.
+        outcome.params.clear();
+        outcome.metrics.clear();
+        outcome.metadata.clear();
+    }
     outcome.changes.retain(|c| {
         covered(&options.paths, &c.path)
             && (options.only.is_empty() || options.only.contains(&c.component))

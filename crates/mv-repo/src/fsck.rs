@@ -9,7 +9,6 @@ use mv_graph::{State, chain};
 use mv_store::{DirTransport, Hash, Kind, PackId, Store, Unit, verify_pack};
 
 use crate::error::{Error, IoContext, Result};
-use crate::gc::OPERATION as GC;
 use crate::layout::{Format, Layout};
 use crate::session::Session;
 use crate::worktree::StatCache;
@@ -136,7 +135,9 @@ fn check_packs(
     report: &mut FsckReport,
 ) -> Result<()> {
     let task = session.progress.task("checking packs", Unit::Bytes);
-    for &id in &state.packs {
+    let condemned = state.condemned.iter().map(|retired| retired.pack);
+    let there = |id: &PackId| layout.dot.join(id.file_name()).exists();
+    for id in state.packs.iter().copied().chain(condemned.filter(there)) {
         session.progress.check()?;
         if !options.full {
             if let Err(e) = Store::open(&layout.dot, &[id]).packs() {
@@ -173,21 +174,12 @@ fn check_reachable(
 ) -> Result<()> {
     let packs: Vec<PackId> = state.packs.clone();
     let store = Store::open(&layout.dot, &packs);
-    let current: Vec<Hash> = state.targets();
-    let mut seen: HashSet<Hash> = current.iter().copied().collect();
-    // What only records before the last gc name may have been freed by it.
-    let (mut earlier, mut freed) = (Vec::new(), Vec::new());
-    let mut before_gc = state.operation == GC;
+    // What is current comes first, so that damage is told of the paths that matter most.
+    let mut order: Vec<Hash> = state.targets();
+    let mut seen: HashSet<Hash> = order.iter().copied().collect();
     for record in chain::history(transport, state).flatten() {
-        let new = record.state.targets().into_iter().filter(|id| seen.insert(*id));
-        if before_gc {
-            freed.extend(new)
-        } else {
-            earlier.extend(new)
-        }
-        before_gc |= record.state.operation == GC;
+        order.extend(record.state.targets().into_iter().filter(|id| seen.insert(*id)));
     }
-    let order: Vec<Hash> = current.into_iter().chain(earlier).collect();
     let damaged: BTreeSet<String> =
         report.problems.iter().filter(|p| p.kind == "object").map(|p| p.object.clone()).collect();
     let task = session.progress.task("checking versions", Unit::Items);
@@ -195,15 +187,12 @@ fn check_reachable(
         store: &store,
         task: &task,
         full: options.full,
-        missing_is_fine: false,
         damaged,
         found: BTreeMap::new(),
         objects: 0,
         bytes: 0,
     };
     reach::visit(&store, &order, &mut walk)?;
-    walk.missing_is_fine = true;
-    reach::visit(&store, &freed, &mut walk)?;
     if !options.full {
         report.checked_objects += walk.objects;
     }
@@ -221,8 +210,6 @@ struct Walk<'a> {
     store: &'a Store,
     task: &'a mv_store::Task,
     full: bool,
-    /// Whether gc may have freed what is looked at.
-    missing_is_fine: bool,
     /// Objects that the check of the packs found bad.
     damaged: BTreeSet<String>,
     /// By object: what is wrong, and the paths.
@@ -268,11 +255,6 @@ impl Visitor for Walk<'_> {
     ) -> mv_graph::Result<()> {
         if matches!(error, mv_graph::Error::Store(mv_store::Error::Cancelled)) {
             return Err(error);
-        }
-        if self.missing_is_fine
-            && matches!(error, mv_graph::Error::Store(mv_store::Error::Missing { .. }))
-        {
-            return Ok(());
         }
         self.note(id, place, error.to_string());
         Ok(())

@@ -20,8 +20,6 @@ use crate::session::Session;
 
 /// A pack is rewritten when less than this share of it is kept, in percent.
 const REWRITE_BELOW: u64 = 80;
-/// How gc names itself in the reflog.
-pub(crate) const OPERATION: &str = "gc";
 /// Paths listed in a plan, at most.
 const MAX_PATHS: usize = 10_000;
 
@@ -154,6 +152,9 @@ fn dead_versions(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()
         // What cannot be read is of no use to anybody, and goes.
         let Ok(manifest) = Manifest::read(repo.store(), &id) else { continue };
         plan.drop_versions.push((id, manifest.subject().to_owned()));
+        if paths.len() >= MAX_PATHS {
+            continue;
+        }
         let files = mv_graph::diff::list(repo.store(), &manifest).unwrap_or_default();
         let lost = files.into_iter().filter(|f| !plan.live.contains(&f.entry.id));
         for file in lost.take(MAX_PATHS.saturating_sub(paths.len())) {
@@ -266,7 +267,7 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
     let grace = plan.grace.min(READERS_GRACE);
     if !plan.is_empty() || !repo.state().deleting.is_empty() {
         let state =
-            maintain::retire(repo, session, OPERATION, &old, &plan.orphans, &written.packs, grace)?;
+            maintain::retire(repo, session, "gc", &old, &plan.orphans, &written.packs, grace)?;
         let sizes: HashMap<PackId, u64> = plan
             .drop_packs
             .iter()

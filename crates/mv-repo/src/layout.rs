@@ -19,11 +19,13 @@
 //! check <64 hex digits>
 //! ```
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mv_store::{Hash, Kind, Nonce, Transport, id_of, nonce_hex};
 
-use crate::error::Result;
+use crate::error::{IoContext, Result};
 
 /// The repository folder's name.
 pub const DOT: &str = ".mv";
@@ -134,6 +136,37 @@ impl Layout {
     #[must_use]
     pub fn of(root: &Path) -> Layout {
         Layout { dot: root.join(DOT) }
+    }
+
+    /// Refuses a repository folder whose own folders are not folders: through a symlink that an
+    /// archive or another user left there, files outside would be written and removed.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub fn check(&self) -> Result<()> {
+        let bad =
+            |path: &Path| mv_store::Error::corrupt("folder", path.display(), "it is not a folder");
+        for name in ["packs", "state", "tmp", "worktree"] {
+            let path = self.dot.join(name);
+            match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_dir() => {}
+                Ok(_) => return Err(bad(&path).into()),
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => return Err(e).at("stat", &path),
+            }
+        }
+        let packs = self.dot.join("packs");
+        let entries = match fs::read_dir(&packs) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.at("list", &packs)?,
+        };
+        for entry in entries {
+            let entry = entry.at("list", &packs)?;
+            if !entry.file_type().at("stat", &entry.path())?.is_dir() {
+                return Err(bad(&entry.path()).into());
+            }
+        }
+        Ok(())
     }
 
     /// Unpublished files.

@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use mv_graph::{Retired, State, Time, chain};
-use mv_store::{Hash, PackId, Transport, Unit, fs as store_fs, merge_packs, plan_merge};
+use mv_store::{
+    Hash, PackId, Transport, Unit, fs as store_fs, merge_packs, plan_merge, verify_pack,
+};
 
 use crate::error::{Error, Result};
 use crate::repo::Repo;
@@ -35,13 +37,32 @@ pub(crate) fn after(repo: &Repo, session: &Session) {
     sweep(&repo, session.now, ABANDONED);
 }
 
-/// Merges small packs if enough have piled up, and moves on what was retired before.
+/// Merges small packs if enough have piled up, and moves on what was retired before. A damaged
+/// pack is left to `fsck`; it must not end merging for the others.
 fn merge_small(repo: &Repo, session: &Session) -> Result<()> {
     let Some(plan) = plan_merge(&repo.store().packs()?) else { return Ok(()) };
     let task = session.progress.task("merging packs", Unit::Bytes);
     task.set_total(plan.bytes);
-    let written = merge_packs(repo.store(), &plan.packs, &|_| true, &session.nonces, &task)?;
-    retire(repo, session, "merge packs", &plan.packs, &[], &written.packs, READERS_GRACE).map(drop)
+    let merge =
+        |packs: &[PackId]| merge_packs(repo.store(), packs, &|_| true, &session.nonces, &task);
+    let mut packs = plan.packs;
+    let written = match merge(&packs) {
+        Err(e) if e.is_corruption() => {
+            let mut sound = Vec::with_capacity(packs.len());
+            for pack in packs {
+                if verify_pack(&repo.layout().dot, pack, &task)?.problems.is_empty() {
+                    sound.push(pack);
+                }
+            }
+            packs = sound;
+            merge(&packs)?
+        }
+        other => other?,
+    };
+    if packs.len() < 2 {
+        return Ok(());
+    }
+    retire(repo, session, "merge packs", &packs, &[], &written.packs, READERS_GRACE).map(drop)
 }
 
 /// Publishes a state in which `new` packs stand for `old` ones: the old are condemned, those

@@ -6,6 +6,7 @@
 //! checkout
 //! target <id>
 //! done no | yes
+//! after <generation>
 //! boot <boot id>
 //! operation <one line>
 //! check <64 hex digits>
@@ -32,6 +33,8 @@ pub(crate) struct Mark {
     pub(crate) target: Hash,
     /// Whether every file was written.
     pub(crate) done: bool,
+    /// The generation at which it began: a later record with HEAD at the target is its own.
+    pub(crate) after: u64,
     pub(crate) boot_id: String,
     pub(crate) operation: String,
 }
@@ -42,8 +45,8 @@ impl Mark {
         let boot = self.boot_id.replace(char::is_control, " ");
         let operation = self.operation.replace(char::is_control, " ");
         let text = format!(
-            "checkout\ntarget {}\ndone {done}\nboot {boot}\noperation {operation}\n",
-            self.target
+            "checkout\ntarget {}\ndone {done}\nafter {}\nboot {boot}\noperation {operation}\n",
+            self.target, self.after
         );
         let check = id_of(Kind::Blob, text.as_bytes());
         format!("{text}check {check}\n").into_bytes()
@@ -55,18 +58,29 @@ impl Mark {
         let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
         let target = Hash::from_hex(field("target")?)?;
         let done = field("done")? == "yes";
+        let after = field("after")?.parse().ok()?;
         let boot_id = field("boot")?.to_owned();
         let operation = field("operation")?.to_owned();
-        let mark = Mark { target, done, boot_id, operation };
+        let mark = Mark { target, done, after, boot_id, operation };
         (mark.encode() == bytes).then_some(mark)
     }
 
-    /// The mark that is there, if any.
+    /// The mark that is there, if any. A damaged one stands for a checkout of which nothing is
+    /// known but that it was cut off: `checkout --force` gets out of it.
     ///
     /// # Errors
-    /// `Corrupt` for a damaged mark, `Io`.
+    /// `Io`.
     pub(crate) fn read(repo: &Repo) -> Result<Option<Mark>> {
-        Mark::check(repo.layout())
+        match Mark::check(repo.layout()) {
+            Err(Error::Store(e)) if e.is_corruption() => Ok(Some(Mark {
+                target: Hash::ZERO,
+                done: false,
+                after: 0,
+                boot_id: String::new(),
+                operation: "checkout".to_owned(),
+            })),
+            other => other,
+        }
     }
 
     /// The mark of the repository with this layout.
@@ -93,13 +107,12 @@ impl Mark {
         Ok(store_fs::replace(&layout.checkout_mark(), &self.encode(), &layout.tmp(), &nonce)?)
     }
 
-    /// Turns the mark into one of a finished checkout. Losing this write to a power cut only means
-    /// that the checkout is reported as cut off.
+    /// Turns the mark into one of a finished checkout, durably.
     pub(crate) fn finish(self, repo: &Repo, session: &Session) -> Result<()> {
         let layout = repo.layout();
         let done = Mark { done: true, ..self };
         let nonce = session.nonces.next();
-        Ok(store_fs::replace_cache(&layout.checkout_mark(), &done.encode(), &layout.tmp(), &nonce)?)
+        Ok(store_fs::replace(&layout.checkout_mark(), &done.encode(), &layout.tmp(), &nonce)?)
     }
 
     pub(crate) fn clear(repo: &Repo) -> Result<()> {
@@ -110,6 +123,10 @@ impl Mark {
     /// earlier boot after which files are empty, or large ones missing, that were not.
     pub(crate) fn pending(repo: &Repo, session: &Session, now: &Snapshot) -> Result<Option<Mark>> {
         let Some(mark) = Mark::read(repo)? else { return Ok(None) };
+        if !mark.done && mark.is_over(repo, now) {
+            drop(mark.finish(repo, session));
+            return Ok(None);
+        }
         if !mark.done || (mark.boot_id != session.boot_id && lost_content(now)) {
             return Ok(Some(mark));
         }
@@ -118,6 +135,15 @@ impl Mark {
             drop(Mark::clear(repo));
         }
         Ok(None)
+    }
+
+    /// Whether only the mark is left of a checkout that was cut off: its record is published and
+    /// the working tree is what the record says.
+    fn is_over(&self, repo: &Repo, now: &Snapshot) -> bool {
+        let state = repo.state();
+        state.generation > self.after
+            && state.head_target() == Some(self.target)
+            && now.candidates.iter().all(|c| c.change().is_none())
     }
 
     /// Refuses to go on while a checkout is unfinished.
@@ -162,6 +188,7 @@ mod tests {
         let mark = Mark {
             target: id_of(Kind::Blob, b"x"),
             done: false,
+            after: 7,
             boot_id: "b".into(),
             operation: "checkout v1\n2".into(),
         };

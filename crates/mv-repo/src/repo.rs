@@ -2,12 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component as Part, Path, PathBuf};
 
 use mv_graph::chain::{self, Record};
 use mv_graph::revision::{self, View};
+use mv_graph::walk::Ancestors;
 use mv_graph::{Manifest, RefName, RepoPath, State};
 use mv_store::{DirTransport, Hash, PackId, Store, Transport, fs as store_fs};
 
@@ -28,7 +30,8 @@ pub struct Repo {
     transport: DirTransport,
     record: Record,
     store: Store,
-    config: ProjectConfig,
+    /// None when `mv.toml` is broken.
+    config: Option<ProjectConfig>,
     local: LocalConfig,
 }
 
@@ -91,6 +94,7 @@ impl Repo {
         let default =
             root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let name = options.name.clone().unwrap_or(default);
+        layout.check()?;
         store_fs::create_dir_durably(&layout.worktree())?;
         store_fs::create_dir_durably(&layout.dot.join("state"))?;
         store_fs::create_dir_durably(&layout.dot.join("packs"))?;
@@ -171,6 +175,7 @@ impl Repo {
             );
             return Err(Error::Policy { what });
         }
+        layout.check()?;
         let transport = DirTransport::open(&layout.dot);
         let format = match Format::read(&transport) {
             Err(Error::Store(mv_store::Error::Absent { .. })) => {
@@ -191,7 +196,8 @@ impl Repo {
             return Err(mv_store::Error::corrupt("file", name, detail).into());
         }
         let store = Store::open(&layout.dot, &record.state.packs);
-        let config = ProjectConfig::read(root)?.unwrap_or_default();
+        // A broken `mv.toml` must not keep anyone from going back to a version with a good one.
+        let config = ProjectConfig::read(root).ok().map(Option::unwrap_or_default);
         let local = LocalConfig::read(&layout.dot)?;
         Ok(Repo { root: root.to_path_buf(), layout, transport, record, store, config, local })
     }
@@ -241,9 +247,14 @@ impl Repo {
     }
 
     /// What `mv.toml` says.
-    #[must_use]
-    pub fn config(&self) -> &ProjectConfig {
-        &self.config
+    ///
+    /// # Errors
+    /// `Invalid` when it is malformed.
+    pub fn config(&self) -> Result<ProjectConfig> {
+        match &self.config {
+            Some(config) => Ok(config.clone()),
+            None => Ok(ProjectConfig::read(&self.root)?.unwrap_or_default()),
+        }
     }
 
     /// What `.mv/config.toml` says.
@@ -253,7 +264,39 @@ impl Repo {
     }
 
     pub(crate) fn rules(&self) -> Result<Rules> {
-        Rules::new(&self.config)
+        Rules::new(&self.config()?)
+    }
+
+    /// The rules, or the default ones when `mv.toml` is broken; then the flag is false.
+    pub(crate) fn rules_or_default(&self) -> Result<(Rules, bool)> {
+        match self.rules() {
+            Ok(rules) => Ok((rules, true)),
+            Err(_) => Ok((Rules::new(&ProjectConfig::default())?, false)),
+        }
+    }
+
+    /// Refuses a version that gc has freed, or freed in part: a ref to it would be worth nothing.
+    /// What the refs reach today is whole and costs nothing; other versions are walked.
+    pub(crate) fn must_be_whole(&self, ids: &[Hash]) -> Result<()> {
+        let known: Vec<Hash> = self.state().targets();
+        let fresh: Vec<Hash> = ids.iter().filter(|id| !known.contains(id)).copied().collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let ancestors =
+            Ancestors::new(&self.store, &known).filter_map(|v| v.ok().map(|(id, _)| id));
+        let known: std::collections::HashSet<Hash> =
+            ancestors.chain(known.iter().copied()).collect();
+        let fresh: Vec<Hash> = fresh.into_iter().filter(|id| !known.contains(id)).collect();
+        match mv_graph::reach::reachable(&self.store, &fresh, &known) {
+            Ok(_) => Ok(()),
+            Err(e) if e.is_corruption() => {
+                let names: Vec<_> = fresh.iter().map(Hash::short).collect();
+                let what = format!("version {} is not all there any more: {e}", names.join(", "));
+                Err(Error::Policy { what })
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     pub(crate) fn root_dir(&self) -> Result<Root> {
@@ -405,13 +448,20 @@ fn exclude_from_git(root: &Path) -> Result<bool> {
     };
     let Some(dir) = git_common_dir(&git) else { return Ok(false) };
     let path = dir.join("info").join("exclude");
-    let text = fs::read_to_string(&path).unwrap_or_default();
-    if text.lines().any(|line| matches!(line.trim(), ".mv/" | ".mv" | "/.mv/" | "/.mv")) {
+    let bytes = match fs::read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        other => other.at("read", &path)?,
+    };
+    let ours: [&[u8]; 4] = [b".mv/", b".mv", b"/.mv/", b"/.mv"];
+    if bytes.split(|b| *b == b'\n').any(|line| ours.contains(&line.trim_ascii())) {
         return Ok(false);
     }
     fs::create_dir_all(dir.join("info")).at("create directory", &dir.join("info"))?;
-    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    fs::write(&path, format!("{text}{gap}.mv/\n")).at("write", &path)?;
+    let line: &[u8] =
+        if bytes.last().is_none_or(|b| *b == b'\n') { b".mv/\n" } else { b"\n.mv/\n" };
+    let mut file =
+        fs::OpenOptions::new().create(true).append(true).open(&path).at("open", &path)?;
+    file.write_all(line).at("write", &path)?;
     Ok(true)
 }
 

@@ -40,6 +40,7 @@ pub fn reset(repo: &Repo, options: &ResetOptions, session: &Session) -> Result<R
     let repo = &repo.fresh(session)?;
     let id = repo.resolve(&options.rev, session)?;
     let manifest = repo.manifest(&id)?;
+    repo.must_be_whole(&[id])?;
     let head = repo.state().head.clone();
     let edit = |state: &mut mv_graph::State| {
         if state.head != head {

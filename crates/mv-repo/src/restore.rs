@@ -44,7 +44,7 @@ pub fn restore(
     run(repo, &switch, session)
 }
 
-fn check_paths(repo: &Repo, target: &mv_store::Hash, paths: &[PathArg]) -> Result<()> {
+pub(crate) fn check_paths(repo: &Repo, target: &mv_store::Hash, paths: &[PathArg]) -> Result<()> {
     let manifest = repo.manifest(target)?;
     for arg in paths {
         let PathArg::Path(path) = arg else { continue };

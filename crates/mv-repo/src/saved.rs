@@ -67,7 +67,7 @@ pub(crate) fn keep(
             parents,
             components,
             environment: None,
-            model_name: repo.config().name.clone(),
+            model_name: repo.config().map(|config| config.name).unwrap_or_default(),
             params: Vec::new(),
             metrics: Vec::new(),
             metadata: Vec::new(),

@@ -44,6 +44,8 @@ pub(crate) struct Snapshot {
     pub(crate) root: Root,
     pub(crate) scan: Scan,
     pub(crate) rules: Rules,
+    /// False when they only stand in for those of a broken `mv.toml`.
+    rules_are_sound: bool,
     pub(crate) head: Option<(Hash, Manifest)>,
     pub(crate) stamp_ns: i64,
     /// By path.
@@ -67,17 +69,32 @@ impl Snapshot {
         Snapshot::take_against(repo, repo.head_manifest()?, session)
     }
 
+    /// The same for a checkout, which may be the way back from a broken `mv.toml`.
+    pub(crate) fn take_leniently(repo: &Repo, session: &Session) -> Result<Snapshot> {
+        let (rules, sound) = repo.rules_or_default()?;
+        Snapshot::take_with(repo, repo.head_manifest()?, rules, sound, session)
+    }
+
     /// Scans the working tree and holds it against any version, called HEAD here.
     pub(crate) fn take_against(
         repo: &Repo,
         head: Option<(Hash, Manifest)>,
         session: &Session,
     ) -> Result<Snapshot> {
+        Snapshot::take_with(repo, head, repo.rules()?, true, session)
+    }
+
+    fn take_with(
+        repo: &Repo,
+        head: Option<(Hash, Manifest)>,
+        rules: Rules,
+        rules_are_sound: bool,
+        session: &Session,
+    ) -> Result<Snapshot> {
         let cache = repo.stat_cache();
         let usable =
             cache.header().boot_id == session.boot_id || !repo.layout().checkout_mark().exists();
         let cache = if usable { cache } else { StatCache::empty() };
-        let rules = repo.rules()?;
         let root = repo.root_dir()?;
         // A repository on a read-only disk can still be looked at: without a stamp every file that
         // the cache does not know stays unknown to it.
@@ -85,8 +102,16 @@ impl Snapshot {
         let scan = scan(&root, &rules, &cache, &ScanOptions::default(), &session.progress)?;
         let cache_is_head = cache.header().head.is_some()
             && cache.header().head == head.as_ref().map(|(id, _)| *id);
-        let mut snapshot =
-            Snapshot { root, scan, rules, head, stamp_ns, candidates: Vec::new(), listed: None };
+        let mut snapshot = Snapshot {
+            root,
+            scan,
+            rules,
+            rules_are_sound,
+            head,
+            stamp_ns,
+            candidates: Vec::new(),
+            listed: None,
+        };
         if cache_is_head {
             snapshot.compare_with_cache()?;
         } else {
@@ -154,9 +179,25 @@ impl Snapshot {
 
     /// Reads what must be read to tell whether the candidates differ.
     pub(crate) fn examine(&mut self, depth: Depth, session: &Session) -> Result<()> {
+        self.examine_some(depth, &|_| true, session)
+    }
+
+    /// The same for some candidates only.
+    pub(crate) fn examine_some(
+        &mut self,
+        depth: Depth,
+        wanted: &dyn Fn(&Candidate) -> bool,
+        session: &Session,
+    ) -> Result<()> {
         let task = session.progress.task("hashing", Unit::Bytes);
+        for candidate in &mut self.candidates {
+            candidate.take_known();
+        }
         let needed = |c: &Candidate| {
             let (Some(now), None) = (&c.now, &c.content) else { return false };
+            if !wanted(c) {
+                return false;
+            }
             if now.mode == Mode::Dir || depth == Depth::Content {
                 return true;
             }
@@ -164,13 +205,10 @@ impl Snapshot {
             c.base.is_some_and(|(_, b)| b.mode.same_type(now.mode) && b.bytes == now.stat.size)
         };
         let root = &self.root;
-        let read: Result<Vec<(usize, Content)>> = self
-            .candidates
-            .par_iter()
-            .enumerate()
-            .filter(|(_, c)| needed(c))
-            .map(|(at, c)| Ok((at, read_content(root, c, &task)?)))
-            .collect();
+        let chosen: Vec<(usize, &Candidate)> =
+            self.candidates.iter().enumerate().filter(|(_, c)| needed(c)).collect();
+        let read: Result<Vec<(usize, Content)>> =
+            chosen.into_par_iter().map(|(at, c)| Ok((at, read_content(root, c, &task)?))).collect();
         for (at, content) in read? {
             self.candidates[at].content = Some(content);
         }
@@ -219,7 +257,7 @@ impl Snapshot {
         CacheHeader {
             boot_id: session.boot_id.clone(),
             head,
-            rules: self.rules.fingerprint(),
+            rules: if self.rules_are_sound { self.rules.fingerprint() } else { Hash::ZERO },
             stamp_ns: self.stamp_ns,
         }
     }
@@ -262,6 +300,16 @@ pub(crate) fn empty_dir() -> FileEntry {
 }
 
 impl Candidate {
+    /// Takes the content from the stat cache, where that vouches for it.
+    fn take_known(&mut self) {
+        if let (Some(found), None) = (&self.now, &self.content)
+            && let Some(id) = found.known
+        {
+            let entry = FileEntry { mode: found.mode, id, bytes: found.stat.size };
+            self.content = Some(content_of(found, entry));
+        }
+    }
+
     fn kind(&self) -> Option<ChangeKind> {
         match (&self.base, &self.now) {
             (None, None) => None,

@@ -1,6 +1,6 @@
 //! Tags: names that do not move.
 
-use mv_graph::{Manifest, RefName, Tag};
+use mv_graph::{RefName, Tag};
 use mv_store::Hash;
 
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub fn list(repo: &Repo) -> Vec<Tag> {
 /// `Policy` when the name is taken or was a deleted semantic version's, `UnknownRevision`, `LostRace`.
 pub fn create(repo: &Repo, options: &TagOptions, session: &Session) -> Result<Tag> {
     let target = repo.resolve(options.rev.as_deref().unwrap_or("HEAD"), session)?;
-    Manifest::read(repo.store(), &target)?;
+    repo.must_be_whole(&[target])?;
     let tag = Tag {
         name: options.name.clone(),
         target: Some(target),
@@ -57,8 +57,14 @@ pub fn create(repo: &Repo, options: &TagOptions, session: &Session) -> Result<Ta
 pub(crate) fn check_free(state: &mv_graph::State, name: &RefName) -> Result<()> {
     let same =
         |t: &&Tag| t.name == *name || (name.version().is_some() && t.version() == name.version());
+    let folded = name.as_str().to_lowercase();
     match state.tags.iter().find(same) {
-        None => Ok(()),
+        None => match state.tags.iter().find(|t| t.name.as_str().to_lowercase() == folded) {
+            Some(twin) => {
+                Err(Error::Policy { what: format!("tag `{}` differs only by case", twin.name) })
+            }
+            None => Ok(()),
+        },
         Some(Tag { target: Some(target), name: taken, .. }) => Err(Error::Policy {
             what: format!("tag `{taken}` exists already, on {}", target.short()),
         }),

@@ -93,6 +93,8 @@ impl Step {
     fn take(self, repo: &Repo, worktree: bool, session: &Session) -> Result<UndoOutcome> {
         let name = format!("{} {}", self.verb, self.operation);
         let now = repo.state();
+        let fresh = self.goal.targets();
+        repo.must_be_whole(&fresh)?;
         let edit = |state: &mut State| {
             // A record that saves what is overwritten, or one of upkeep, may lie between.
             let same = state.head == now.head
@@ -125,7 +127,7 @@ impl Step {
                 Some(run(repo, &switch, session)?)
             }
             _ => {
-                repo.advance(session, &name, &[], &[], &mut |state| edit(state))?;
+                repo.advance(session, &name, &[], &fresh, &mut |state| edit(state))?;
                 None
             }
         };

@@ -18,8 +18,8 @@ use crate::writer::{SMALL, StoreWriter, Written};
 const FANOUT: usize = 8;
 /// The smallest rank's bound, in bytes.
 const RANK_ZERO: u64 = 32 << 10;
-/// Packs from this size on are left alone.
-const LARGE: u64 = 256 << 20;
+/// Packs from this size on are left alone, so that what follows a commit rewrites 256 MiB at most.
+const LARGE: u64 = 32 << 20;
 
 /// Packs that should become one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

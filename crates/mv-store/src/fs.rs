@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use memmap2::{Mmap, MmapOptions};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, OFlags};
 
 use crate::error::{Error, IoContext, Result};
 use crate::hash::{Nonce, nonce_hex};
@@ -49,7 +49,10 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 /// A new file under a temporary name that removes itself unless it is published.
 #[derive(Debug)]
 pub struct TempFile {
+    /// None once it is sealed.
     file: Option<File>,
+    /// Whether the temporary name is still there to be removed.
+    armed: bool,
     path: PathBuf,
     written: u64,
     flushed: u64,
@@ -80,7 +83,14 @@ impl TempFile {
         .at("create", &path)?;
         // Tells a sweeper that the file is in use; where locks do not work, its age does.
         drop(file.try_lock());
-        Ok(TempFile { file: Some(file), path, written: 0, flushed: 0, writeback: None })
+        Ok(TempFile {
+            file: Some(file),
+            armed: true,
+            path,
+            written: 0,
+            flushed: 0,
+            writeback: None,
+        })
     }
 
     /// Appends bytes. Starts writeback early, so that the final sync has little left to do.
@@ -136,7 +146,7 @@ impl TempFile {
     /// # Errors
     /// `Exists`, `Io`. The temporary file is gone in every case.
     pub fn publish_new(mut self, target: &Path) -> Result<()> {
-        self.sync()?;
+        self.seal()?;
         let outcome = link_new(&self.path, target);
         self.remove();
         outcome?;
@@ -148,8 +158,9 @@ impl TempFile {
     /// # Errors
     /// `Io`.
     pub fn publish_over(mut self, target: &Path) -> Result<()> {
-        self.sync()?;
+        self.seal()?;
         fs::rename(&self.path, target).at("rename", target)?;
+        self.armed = false;
         sync_dir(parent_of(target))
     }
 
@@ -159,10 +170,19 @@ impl TempFile {
     /// `Io`.
     pub fn place_cache(mut self, target: &Path) -> Result<()> {
         self.close()?;
-        fs::rename(&self.path, target).at("rename", target)
+        fs::rename(&self.path, target).at("rename", target)?;
+        self.armed = false;
+        Ok(())
     }
 
-    fn sync(&mut self) -> Result<()> {
+    /// Makes the content durable and closes the file, which can then only be published.
+    ///
+    /// # Errors
+    /// `Io`; the file must then be dropped.
+    pub fn seal(&mut self) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
         self.join_writeback()?;
         self.file()?.sync_all().at("sync", &self.path)?;
         self.close()
@@ -183,6 +203,7 @@ impl TempFile {
 
     fn remove(&mut self) {
         self.file = None;
+        self.armed = false;
         // Best effort: what stays in the session's folder is swept by a later operation.
         drop(fs::remove_file(&self.path));
     }
@@ -190,7 +211,7 @@ impl TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        if self.file.is_some() {
+        if self.armed {
             self.remove();
         }
     }
@@ -289,7 +310,6 @@ pub fn read_capped(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// `Corrupt` for anything but a regular file, `Io`.
 pub fn open_regular(path: &Path) -> Result<File> {
-    use rustix::fs::OFlags;
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
     let opened = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path);
     if let Err(e) = &opened
@@ -354,11 +374,13 @@ impl Lock {
 }
 
 fn lock_file(path: &Path) -> Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o644)
+        .custom_flags(flags)
         .open(path)
         .at("open", path)
 }
@@ -379,6 +401,11 @@ pub fn remove(path: &Path) -> Result<()> {
 pub fn sweep_abandoned(tmp: &Path, before: std::time::SystemTime) {
     let Ok(entries) = fs::read_dir(tmp) else { return };
     for entry in entries.flatten() {
+        // Only what this program names so is its own to remove.
+        let ours = |name: &str| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        if !entry.file_name().to_str().is_some_and(ours) {
+            continue;
+        }
         let Ok(meta) = entry.metadata() else { continue };
         if meta.modified().is_ok_and(|changed| changed >= before) {
             continue;

@@ -7,7 +7,7 @@ mod blocks;
 mod cache;
 mod chunks;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
 use crate::hash::{BlobHasher, Hash, HashPrefix, Kind, id_of};
-use crate::list::{List, ListItem};
+use crate::list::{self, List, ListItem};
 use crate::pack::{Block, Pack, PackId, Place};
 use crate::progress::Task;
 
@@ -397,13 +397,33 @@ impl Store {
         if found.block.encoding != Encoding::List {
             return Ok(None);
         }
-        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
+        // Each node is opened once, however often a hostile list repeats it.
+        let mut seen = HashSet::new();
         let mut ids = Vec::new();
-        while let Some(item) = chunks.next()? {
-            ids.push(item.id);
+        let mut open = vec![self.list_of(&found, id)?];
+        while let Some(list) = open.pop() {
+            for item in &list.items {
+                if !seen.insert(item.id) {
+                    continue;
+                }
+                ids.push(item.id);
+                if list.height > 0 {
+                    open.push(self.list_node(item, list.height - 1)?);
+                }
+            }
         }
-        ids.append(&mut chunks.nodes);
         Ok(Some(ids))
+    }
+
+    /// A node of a list tree, which must be at this height.
+    pub(super) fn list_node(&self, item: &ListItem, height: u8) -> Result<List> {
+        let bytes = self.get(Kind::List, &item.id, list::MAX_BYTES as u64)?;
+        let node = List::decode(&bytes, Some(item.len), &item.id)?;
+        if node.height == height {
+            Ok(node)
+        } else {
+            Err(Error::corrupt("list", item.id, "it is at the wrong height"))
+        }
     }
 
     /// The objects of a kind whose ids begin with the prefix.

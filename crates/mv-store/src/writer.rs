@@ -119,13 +119,14 @@ impl<'a> StoreWriter<'a> {
         &self.store
     }
 
-    /// Stores an object of at most 64 MiB and returns its id.
+    /// Stores an object of at most 16 MiB (a tree: 64 MiB) and returns its id.
     ///
     /// # Errors
     /// `Invalid` if it is too large, `Io`.
     pub fn put(&self, kind: Kind, bytes: &[u8]) -> Result<Hash> {
         let id = id_of(kind, bytes);
-        if bytes.len() as u64 > crate::pack::MAX_RAW {
+        let most = if kind == Kind::Tree { crate::pack::MAX_RAW } else { crate::pack::MAX_CHUNK };
+        if bytes.len() as u64 > most {
             return Err(Error::Invalid {
                 what: "object",
                 detail: format!("{kind} of {} bytes", bytes.len()),

@@ -154,6 +154,15 @@ fn a_forced_checkout_gives_the_target_and_undo_gives_everything_back() {
                 before.0.insert(name.clone(), node.clone());
             }
         }
+        // What was there before and equals the target is a committed file like the others.
+        before.0.retain(|name, node| {
+            case.target.0.get(name) != Some(node) || found.0.contains_key(name)
+        });
+        for (name, node) in &case.base.0 {
+            if *node == Node::EmptyDir && found.0.get(name) == Some(node) {
+                before.0.insert(name.clone(), node.clone());
+            }
+        }
         // A directory that was empty is gone when what was put in it is taken out again.
         before.0.retain(|name, node| *node != Node::EmptyDir || found.0.contains_key(name));
         found.assert_same(&settle(before).unwrap_or(case.work), &what);

@@ -220,8 +220,8 @@ fn trees_that_share_children_without_end_are_refused_before_they_are_walked() {
     };
     let empty = m.empty_component();
     let honest = manifest("m", 1, &[], [bomb(&mut m, leaf, 60), empty, empty, empty]);
-    assert!(matches!(list(&m, &honest), Err(Error::Invalid { .. })));
-    assert!(matches!(changes(&m, None, Some(&honest)), Err(Error::Invalid { .. })));
+    assert!(matches!(list(&m, &honest), Err(Error::Corrupt { .. })));
+    assert!(matches!(changes(&m, None, Some(&honest)), Err(Error::Corrupt { .. })));
     let mut lying = honest;
     lying.components[0].files = 1;
     assert!(matches!(list(&m, &lying), Err(Error::Corrupt { .. })));
@@ -233,8 +233,8 @@ fn directories_without_files_have_a_limit_of_their_own() {
     let mut m = Memory::default();
     let empty = m.empty_component();
     let bomb = manifest("m", 1, &[], [bomb(&mut m, Tree::default(), 40), empty, empty, empty]);
-    assert!(matches!(list(&m, &bomb), Err(Error::Invalid { .. })));
-    assert!(matches!(changes(&m, Some(&bomb), None), Err(Error::Invalid { .. })));
+    assert!(matches!(list(&m, &bomb), Err(Error::Corrupt { .. })));
+    assert!(matches!(changes(&m, Some(&bomb), None), Err(Error::Corrupt { .. })));
 }
 
 #[test]

@@ -224,7 +224,9 @@ fn case_twins_and_refs_below_refs_are_refused() {
         (vec!["a", "a/b"], false),
         (vec!["A", "a/b"], false),
         (vec!["a", "a-b", "a/b/c"], false),
-        (vec!["Ä", "ä"], false),
+        // Unicode's tables change; a record that is valid once stays so. New names are checked where
+        // they are made.
+        (vec!["Ä", "ä"], true),
         (vec!["a-b", "a/b", "ab"], true),
     ] {
         let mut branches = sample();

@@ -59,6 +59,7 @@ impl Work<'_> {
         let mut applied = Applied { stats: vec![None; plan.write.len()], ..Applied::default() };
         for path in &plan.remove {
             self.task.check()?;
+            self.last_look(plan, path)?;
             self.remove(path)?;
             applied.removed += 1;
         }
@@ -169,6 +170,12 @@ impl Work<'_> {
             let target = store.get(Kind::Blob, id, mv_graph::MAX_SYMLINK)?;
             self.last_look(plan, &file.path)?;
             return self.writer.write_symlink(&file.path, &target);
+        }
+        // Before anything is written: the claim was held against the free space.
+        let len = store.len_of(id)?;
+        if len != file.entry.bytes {
+            let detail = format!("it has {len} bytes, the tree says {}", file.entry.bytes);
+            return Err(mv_store::Error::corrupt("blob", id, detail).into());
         }
         let exec = file.entry.mode == Mode::Exec;
         self.writer.write_file(&file.path, exec, &mut |out| {

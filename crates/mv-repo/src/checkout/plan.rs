@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mv_graph::diff::{self, ListedFile};
 use mv_graph::{Component, FileEntry, Manifest, Mode, RepoPath};
+use mv_store::Hash;
 
 use super::Switch;
 use crate::error::{Error, Result};
@@ -35,8 +36,6 @@ pub(crate) struct Plan {
     pub(crate) overwritten: Vec<RepoPath>,
     /// The working tree's files that are already as the target has them.
     pub(crate) settled: Vec<(RepoPath, Content)>,
-    /// Paths that stay as they are although the target differs.
-    pub(crate) kept: BTreeSet<RepoPath>,
     /// Whether the working tree will equal the target.
     pub(crate) exact: bool,
 }
@@ -64,11 +63,18 @@ pub(crate) fn plan(
     switch: &Switch<'_>,
     session: &Session,
 ) -> Result<Plan> {
-    snapshot.examine(Depth::Content, session)?;
     let mut wanted = changes_to(repo, snapshot, target, switch)?;
     add_overlay(repo, &mut wanted, switch)?;
     // A checkout that was cut off leaves files of its target: they are nobody's work.
-    let leftovers = leftovers(repo, snapshot)?;
+    let leftovers = Leftovers::of(repo, snapshot, session)?;
+    // Of what differs from HEAD only that is read which something may happen to.
+    let concerned = |c: &Candidate| {
+        let in_scope = c.base.is_some_and(|(component, _)| (switch.scope)(component, &c.path));
+        wanted.contains_key(&c.path)
+            || leftovers.entries.contains_key(&c.path)
+            || (in_scope && (switch.local == Local::Overwrite || leftovers.emptied))
+    };
+    snapshot.examine_some(Depth::Content, &concerned, session)?;
     let local: BTreeMap<&RepoPath, &Candidate> =
         snapshot.candidates.iter().filter(|c| c.change().is_some()).map(|c| (&c.path, c)).collect();
     let mut plan = Plan { exact: switch.whole, ..Plan::default() };
@@ -85,7 +91,15 @@ pub(crate) fn plan(
                     Some(c) if want.is_some_and(|w| w.1 == c.entry) => {
                         plan.settled.push((path.clone(), c));
                     }
-                    Some(c) if leftovers.get(path) == Some(&c.entry) => plan.put(path, want),
+                    Some(c)
+                        if leftovers.has(
+                            path,
+                            &c.entry,
+                            want.as_ref().or(candidate.base.as_ref()).map(|(_, entry)| entry),
+                        ) =>
+                    {
+                        plan.put(path, want);
+                    }
                     Some(_) if switch.local == Local::Overwrite => {
                         plan.overwritten.push(path.clone());
                         plan.put(path, want);
@@ -105,9 +119,15 @@ pub(crate) fn plan(
         if wanted.contains_key(*path) {
             continue;
         }
-        let base = candidate.base.filter(|(component, _)| (switch.scope)(*component, path));
-        let leftover = candidate.content.is_some_and(|c| leftovers.get(path) == Some(&c.entry));
-        match (base, candidate.content) {
+        let component = candidate.base.map(|(c, _)| c).or(candidate.now.map(|now| now.component));
+        if !component.is_some_and(|component| (switch.scope)(component, path)) {
+            plan.exact = false;
+            continue;
+        }
+        let base = candidate.base;
+        let version = base.as_ref().map(|(_, entry)| entry);
+        let leftover = candidate.content.is_some_and(|c| leftovers.has(path, &c.entry, version));
+        match (base, candidate.now) {
             // A deleted file comes back: nothing is lost by that.
             (Some(base), None) => plan.put(path, &Some(base)),
             (Some(base), Some(_)) if leftover => plan.put(path, &Some(base)),
@@ -116,10 +136,7 @@ pub(crate) fn plan(
                 plan.overwritten.push((*path).clone());
                 plan.put(path, &Some(base));
             }
-            _ => {
-                plan.exact = false;
-                plan.kept.insert((*path).clone());
-            }
+            _ => plan.exact = false,
         }
     }
     plan.write.sort_by(|a, b| a.path.cmp(&b.path));
@@ -172,30 +189,57 @@ fn changes_to(
 }
 
 fn add_overlay(repo: &Repo, wanted: &mut Wanted, switch: &Switch<'_>) -> Result<()> {
-    if let Some(overlay) = &switch.overlay {
-        for file in diff::list(repo.store(), &overlay.drop)? {
-            wanted.insert(file.path, None);
-        }
-        for file in diff::list(repo.store(), &overlay.put)? {
-            // Where it was, the version's own file had given way to a directory.
-            for dir in file.path.ancestors() {
-                if wanted.get(&dir).is_some_and(Option::is_some) {
-                    wanted.remove(&dir);
-                }
-            }
-            wanted.insert(file.path, Some((file.component, file.entry)));
-        }
+    let Some(overlay) = &switch.overlay else { return Ok(()) };
+    for file in diff::list(repo.store(), &overlay.drop)? {
+        wanted.insert(file.path, None);
+    }
+    let put = diff::list(repo.store(), &overlay.put)?;
+    // Where these were, the version's own files had given way: one to a directory, others to a file.
+    let at: BTreeSet<&RepoPath> = put.iter().map(|file| &file.path).collect();
+    let above: BTreeSet<RepoPath> = put.iter().flat_map(|file| file.path.ancestors()).collect();
+    wanted.retain(|path, want| {
+        want.is_none() || !(above.contains(path) || path.ancestors().any(|dir| at.contains(&dir)))
+    });
+    for file in put {
+        wanted.insert(file.path, Some((file.component, file.entry)));
     }
     Ok(())
 }
 
-fn leftovers(repo: &Repo, snapshot: &Snapshot) -> Result<BTreeMap<RepoPath, FileEntry>> {
-    let unfinished = Mark::read(repo)?.filter(|mark| !mark.done);
-    let Some(mark) = unfinished else { return Ok(BTreeMap::new()) };
-    let from = snapshot.head.as_ref().map(|(_, manifest)| manifest);
-    let target = repo.manifest(&mark.target)?;
-    let changes = diff::changes(repo.store(), from, Some(&target))?;
-    Ok(changes.into_iter().filter_map(|c| Some((c.path, c.to?))).collect())
+/// What a checkout that was cut off, by a kill or with the power, may have left behind.
+struct Leftovers {
+    /// What its target has where that differs from HEAD.
+    entries: BTreeMap<RepoPath, FileEntry>,
+    /// Whether files that it wrote may have lost their content with the power.
+    emptied: bool,
+}
+
+impl Leftovers {
+    fn of(repo: &Repo, snapshot: &Snapshot, session: &Session) -> Result<Leftovers> {
+        let mark = Mark::read(repo)?;
+        let emptied = mark.as_ref().is_some_and(|m| !m.done || m.boot_id != session.boot_id);
+        let mut entries = BTreeMap::new();
+        if let Some(mark) = mark.filter(|mark| !mark.done) {
+            let from = snapshot.head.as_ref().map(|(_, manifest)| manifest);
+            // Of a damaged mark the target is not known.
+            let known = (mark.target != Hash::ZERO).then(|| repo.manifest(&mark.target));
+            let target = known.transpose()?;
+            let changes = diff::changes(repo.store(), from, target.as_ref())?;
+            entries.extend(changes.into_iter().filter_map(|c| Some((c.path, c.to?))));
+        }
+        Ok(Leftovers { entries, emptied })
+    }
+
+    /// Whether a file is the checkout's and not the user's. Where a version has bytes, a file
+    /// without any holds nothing that could be lost.
+    fn has(&self, path: &RepoPath, found: &FileEntry, version: Option<&FileEntry>) -> bool {
+        let is_file = |entry: &FileEntry| matches!(entry.mode, Mode::File | Mode::Exec);
+        self.entries.get(path) == Some(found)
+            || (self.emptied
+                && found.bytes == 0
+                && is_file(found)
+                && version.is_some_and(|v| v.bytes > 0 && is_file(v)))
+    }
 }
 
 /// Looks for what the scan does not list and a write would destroy: ignored and special files, and

@@ -88,6 +88,8 @@ impl PackBuilder {
         footer.extend_from_slice(check.as_bytes());
         footer.extend_from_slice(&TRAILER_MAGIC);
         self.write(&footer)?;
+        // Synced and closed now: a commit of many packs must not hold a file open for each.
+        self.file.seal()?;
         let id = PackId(Hash(*self.hasher.finalize().as_bytes()));
         Ok(ClosedPack { id, bytes: self.file.len(), file: self.file })
     }

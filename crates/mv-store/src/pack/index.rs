@@ -6,8 +6,8 @@
 //! object is compared with its id.
 
 use super::{
-    BASE_LEN, BLOCK_LEN, Block, HEADER_LEN, ID_LEN, MAX_OBJECTS, MAX_RAW, PLACE_LEN, Place,
-    TRAILER_LEN, TRAILER_MAGIC,
+    BASE_LEN, BLOCK_LEN, Block, HEADER_LEN, ID_LEN, MAX_CHUNK, MAX_OBJECTS, MAX_RAW, MAX_SHARED,
+    PLACE_LEN, Place, TRAILER_LEN, TRAILER_MAGIC,
 };
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
@@ -179,11 +179,16 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         if block.offset < HEADER_LEN || end.is_none_or(|end| end > self.trailer.footer_offset) {
             return Err(self.bad("a block lies outside the pack"));
         }
+        let next =
+            if n + 1 < self.trailer.blocks { self.first_of(n + 1) } else { self.trailer.objects };
+        let most = match block.kind {
+            _ if next.saturating_sub(block.first) > 1 => MAX_SHARED,
+            Kind::Tree => MAX_RAW,
+            Kind::Blob | Kind::Manifest | Kind::List => MAX_CHUNK,
+        };
         let raw_is_sane = match block.encoding {
-            Encoding::Raw => {
-                block.raw_len == u64::from(block.stored_len) && block.raw_len <= MAX_RAW
-            }
-            Encoding::Zstd => block.raw_len <= MAX_RAW,
+            Encoding::Raw => block.raw_len == u64::from(block.stored_len) && block.raw_len <= most,
+            Encoding::Zstd => block.raw_len <= most,
             Encoding::List => {
                 block.kind == Kind::Blob && block.stored_len as usize <= crate::list::MAX_BYTES
             }

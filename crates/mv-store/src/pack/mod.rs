@@ -72,8 +72,12 @@ pub(crate) const BASE_LEN: usize = 36;
 pub(crate) const MAX_OBJECTS: u32 = 16 << 20;
 /// Bytes of one pack after which the next one is begun.
 pub(crate) const FULL_PACK: u64 = 3 << 30;
-/// Raw bytes of one block, at most: the largest tree.
+/// Raw bytes of the largest object that is stored as one block: a tree.
 pub(crate) const MAX_RAW: u64 = 64 << 20;
+/// Raw bytes of the largest chunk.
+pub(crate) const MAX_CHUNK: u64 = 16 << 20;
+/// Raw bytes of a block that several objects share, at most.
+pub(crate) const MAX_SHARED: u64 = 1 << 20;
 
 /// One stored block, as the index describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

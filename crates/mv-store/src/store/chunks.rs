@@ -1,26 +1,25 @@
 //! Walking the tree of a chunk list.
 
 use super::Store;
-use crate::error::{Error, Result};
-use crate::hash::{Hash, Kind};
-use crate::list::{self, List, ListItem};
+use crate::error::Result;
+use crate::list::{List, ListItem};
 
 /// Raw bytes of a large object that are decoded at once.
 const WINDOW: u64 = 8 << 20;
+/// Chunks decoded at once; only hostile lists reach it before [`WINDOW`].
+const WINDOW_ITEMS: usize = 1024;
 
 /// Walks a list tree to its chunks, in order; holds one node a level.
 pub(super) struct Chunks<'a> {
     store: &'a Store,
     /// Nodes being walked, top first, each with the next item's number.
     path: Vec<(List, usize)>,
-    /// Nodes that were opened on the way.
-    pub(super) nodes: Vec<Hash>,
     put_back: Option<ListItem>,
 }
 
 impl<'a> Chunks<'a> {
     pub(super) fn new(store: &'a Store, top: List) -> Chunks<'a> {
-        Chunks { store, path: vec![(top, 0)], nodes: Vec::new(), put_back: None }
+        Chunks { store, path: vec![(top, 0)], put_back: None }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<ListItem>> {
@@ -43,12 +42,7 @@ impl<'a> Chunks<'a> {
     }
 
     fn descend(&mut self, item: &ListItem, height: u8) -> Result<()> {
-        let bytes = self.store.get(Kind::List, &item.id, list::MAX_BYTES as u64)?;
-        let node = List::decode(&bytes, Some(item.len), &item.id)?;
-        if node.height != height {
-            return Err(Error::corrupt("list", item.id, "it is at the wrong height"));
-        }
-        self.nodes.push(item.id);
+        let node = self.store.list_node(item, height)?;
         self.path.push((node, 0));
         Ok(())
     }
@@ -75,7 +69,8 @@ impl<'a> Chunks<'a> {
         let mut window = Vec::new();
         let mut bytes = 0;
         while let Some(item) = self.next()? {
-            if bytes > 0 && bytes + item.len > WINDOW {
+            let full = bytes + item.len > WINDOW || window.len() == WINDOW_ITEMS;
+            if bytes > 0 && full {
                 self.put_back = Some(item);
                 break;
             }
