@@ -208,7 +208,7 @@ fn partial(
 /// Plans, saves what would be lost if that was asked for, applies, and publishes the record.
 pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result<CheckoutOutcome> {
     let mut snapshot = Snapshot::take_leniently(repo, session)?;
-    if !switch.whole {
+    if !switch.whole && switch.overlay.is_none() {
         // Some files of a version would end the mark that tells of a checkout cut off before.
         Mark::refuse_pending(repo, session, &snapshot)?;
     }

@@ -53,9 +53,10 @@ fn refused(sandbox: &Sandbox, what: &str, look: &dyn Fn(&Sandbox) -> Files) {
     let tar = sandbox.outside().join("out.tar");
     let tar = tar.to_str().unwrap();
     let commands: [&[&str]; 5] = [
+        // First, because after a checkout that was cut off no part of a version is taken.
+        &["restore", "--from", "evil", "."],
         &["checkout", "evil"],
         &["checkout", "--force", "evil"],
-        &["restore", "--from", "evil", "."],
         &["archive", "evil", "-o", tar],
         &["fsck", "--full"],
     ];
