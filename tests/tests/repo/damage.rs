@@ -106,9 +106,12 @@ fn sweep_cuts(step: usize, checkouts: usize) {
             damage::overwrite(&path, &bad);
             let what = format!("{} of {} bytes of {}", bad.len(), good.len(), name.display());
             let session = mv_tests::session(1000);
-            // Nobody reads the lock's content.
-            let lock = name == Path::new("worktree/lock");
-            assert!(lock || !fsck_is_clean(lab.sandbox.root(), &session), "{what}: not noticed");
+            // Nobody reads the lock's content, and a stat cache that is cut off is built anew: a power
+            // cut may leave one.
+            let shorter = bad.len() < good.len();
+            let fine = name == Path::new("worktree/lock")
+                || (shorter && name == Path::new("worktree/stat"));
+            assert!(fine || !fsck_is_clean(lab.sandbox.root(), &session), "{what}: not noticed");
             damage::overwrite(&path, &good);
             if turn % checkouts == 0 {
                 let mut copy = Lab { sandbox: lab.sandbox.duplicate(), clock: lab.clock.clone() };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! magic "MVsz" | version u32 = 1 | length in memory u64 | runs u64 | records u64 | frame length u64
+//! the first 8 bytes of the BLAKE3 of all before
 //! zstd frame:  runs x { bytes before it u32, records in it u32 }
 //!              the first 40 bytes of all records, byte column by byte column
 //!              all bytes that are in no record
@@ -21,7 +22,9 @@ use super::stat_cache::RECORD;
 
 const MAGIC: &[u8; 4] = b"MVsz";
 const VERSION: u32 = 1;
-const HEADER: usize = 40;
+const HEADER: usize = 48;
+/// The bytes of it that its own check sum covers.
+const CHECKED: usize = 40;
 /// The bytes of a record before its id.
 const HEAD: usize = RECORD - 32;
 
@@ -55,11 +58,33 @@ pub(super) fn pack(cache: &[u8], runs: impl Iterator<Item = Range<usize>>) -> Op
     for number in [cache.len(), runs, records.len(), frame.len()] {
         packed.extend_from_slice(&(number as u64).to_le_bytes());
     }
+    let check = id_of(Kind::Blob, &packed);
+    packed.extend_from_slice(&check.as_bytes()[..HEADER - CHECKED]);
     packed.extend_from_slice(&frame);
     records.iter().for_each(|record| packed.extend_from_slice(&record[HEAD..]));
     let check = id_of(Kind::Blob, &packed);
     packed.extend_from_slice(check.as_bytes());
     Some(packed)
+}
+
+/// Whether a file ends before what its header announces, or is all zeros: what a power cut leaves of
+/// a file that was not synced.
+pub(super) fn is_cut_off(packed: &[u8]) -> bool {
+    let Some((header, _)) = packed.split_at_checked(HEADER) else { return true };
+    if packed.iter().all(|byte| *byte == 0) {
+        return true;
+    }
+    let (fields, check) = header.split_at(CHECKED);
+    if id_of(Kind::Blob, fields).as_bytes()[..check.len()] != *check {
+        return false;
+    }
+    let number = |at: usize| {
+        let bytes = fields.get(at..at + 8).and_then(|b| b.try_into().ok()).unwrap_or([0; 8]);
+        u64::from_le_bytes(bytes)
+    };
+    let body = number(24).saturating_mul(32).saturating_add(number(32));
+    let announced = body.saturating_add(HEADER as u64 + 32);
+    (packed.len() as u64) < announced
 }
 
 /// The form in memory, of at most `most` bytes; none if the bytes are damaged.
@@ -145,6 +170,7 @@ mod tests {
                 assert!(unpack(&bad, 1 << 20).is_none());
             }
             assert!(unpack(&packed[..at], 1 << 20).is_none());
+            assert!(is_cut_off(&packed[..at]));
         }
     }
 }

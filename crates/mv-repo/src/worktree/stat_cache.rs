@@ -152,7 +152,8 @@ impl StatCache {
         read(path).and_then(parse).unwrap_or_else(|_| StatCache::empty())
     }
 
-    /// Says what is wrong with the cache file; an absent one is sound.
+    /// Says what is wrong with the cache file. An absent one is sound, and so is one that a power cut
+    /// left cut off: it is written without a sync and counts as absent.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -160,7 +161,12 @@ impl StatCache {
         if matches!(path.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound) {
             return Ok(());
         }
-        let cache = read(path).and_then(parse)?;
+        let cache = match read(path).and_then(parse) {
+            Err(_) if read_packed(path).is_ok_and(|packed| cache_file::is_cut_off(&packed)) => {
+                return Ok(());
+            }
+            other => other?,
+        };
         for index in 0..cache.0.dirs.len() {
             let dir = cache.view(index);
             let whole = (0..dir.len()).all(|i| dir.get(i).is_some());
@@ -305,6 +311,11 @@ pub(super) fn component_from(code: u8) -> Option<Component> {
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, String> {
+    cache_file::unpack(&read_packed(path)?, MAX_FILE)
+        .ok_or_else(|| "its checksum or structure is wrong".to_owned())
+}
+
+fn read_packed(path: &Path) -> std::result::Result<Vec<u8>, String> {
     let whole = || -> mv_store::Result<Vec<u8>> {
         let file = open_regular(path)?;
         let length = file.metadata().at("stat", path)?.len().min(MAX_FILE + 1);
@@ -312,9 +323,7 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, String> {
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).at("read", path)?;
         Ok(bytes)
     };
-    let packed = whole().map_err(|e| e.to_string())?;
-    cache_file::unpack(&packed, MAX_FILE)
-        .ok_or_else(|| "its checksum or structure is wrong".to_owned())
+    whole().map_err(|e| e.to_string())
 }
 
 /// Takes bytes off the front of what is left.
@@ -453,19 +462,33 @@ mod tests {
     #[test]
     fn damage_anywhere_makes_it_empty_and_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let good = sample();
+        let path = at(&dir, &sample());
+        let good = fs::read(&path).unwrap();
+        let told = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            assert!(StatCache::load(&path).is_empty());
+            StatCache::check(&path).is_err()
+        };
         for byte in 0..good.len() {
             let mut bad = good.clone();
             bad[byte] ^= 0x10;
-            let path = at(&dir, &bad);
-            assert!(StatCache::load(&path).is_empty() && StatCache::check(&path).is_err());
+            assert!(told(&bad), "{byte}");
         }
+        assert!(told(&[&good[..], &[0; 4096]].concat()));
+    }
+
+    #[test]
+    fn what_a_power_cut_leaves_counts_as_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = at(&dir, &sample());
+        let good = fs::read(&path).unwrap();
         for length in 0..good.len() {
-            let path = at(&dir, &good[..length]);
-            assert!(StatCache::load(&path).is_empty() && StatCache::check(&path).is_err());
+            fs::write(&path, &good[..length]).unwrap();
+            assert!(StatCache::load(&path).is_empty());
+            StatCache::check(&path).unwrap();
         }
-        let path = at(&dir, &[&good[..], &[0; 4096]].concat());
-        assert!(StatCache::load(&path).is_empty() && StatCache::check(&path).is_err());
+        fs::write(&path, vec![0; good.len()]).unwrap();
+        StatCache::check(&path).unwrap();
     }
 
     #[test]
