@@ -5,6 +5,7 @@
 
 mod blocks;
 mod cache;
+mod census;
 mod chunks;
 
 use std::collections::{HashSet, VecDeque};
@@ -478,45 +479,5 @@ fn mismatch(kind: Kind, id: &Hash) -> Error {
         what: "object",
         name: format!("{kind} {id}"),
         detail: "its bytes do not match its id".into(),
-    }
-}
-
-impl Store {
-    /// The ids of all objects of a kind, sorted, each once.
-    ///
-    /// # Errors
-    /// What opening a pack gives.
-    pub fn ids_of(&self, kind: Kind) -> Result<Vec<Hash>> {
-        let mut ids = Vec::new();
-        for slot in 0..self.0.slots.len() {
-            let index = &self.pack(slot)?.index;
-            for n in 0..index.objects() {
-                if index.place(n)?.1.kind == kind {
-                    ids.push(index.id(n));
-                }
-            }
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
-    }
-
-    /// The stored bytes of a pack's objects that are wanted, and of all; of a block that several
-    /// share, each object's part by its raw length.
-    ///
-    /// # Errors
-    /// `Stale` for a pack that is not in the snapshot, or what opening it gives.
-    pub fn live_bytes(&self, pack: PackId, wanted: &dyn Fn(&Hash) -> bool) -> Result<(u64, u64)> {
-        let slot = self.pack_ids().position(|id| id == pack);
-        let slot = slot.ok_or_else(|| Error::Stale { name: pack.to_string() })?;
-        let index = &self.pack(slot)?.index;
-        let (mut live, mut all) = (0, 0);
-        for n in 0..index.objects() {
-            let (place, block) = index.place(n)?;
-            let stored = Found { slot, place, block }.stored_len();
-            all += stored;
-            live += if wanted(&index.id(n)) { stored } else { 0 };
-        }
-        Ok((live, all))
     }
 }
