@@ -20,7 +20,9 @@ test-slow:
 # Kill and power-cut sweeps on loop-mounted file systems; needs root, strace and mkfs
 crash *args:
     cargo build --release --locked
-    python3 tests/scripts/crashlab.py --mv target/release/mver {{args}}
+    python3 tests/scripts/crashlab.py target/release/mver --most 1000 {{args}}
+    python3 tests/scripts/fsync-errors.py target/release/mver
+    sh tests/scripts/full-disk.sh
 
 # Reads repositories with an independent reader written from docs/FORMAT.md
 format:
@@ -30,7 +32,8 @@ format:
 # Measures against other tools that are installed
 bench *args:
     cargo build --release --locked
-    python3 tests/scripts/bench.py --mv target/release/mver {{args}}
+    cargo build --release --locked --example stat_walk -p mv-repo
+    STAT_WALK=target/release/examples/stat_walk python3 tests/scripts/bench.py --mv target/release/mver {{args}}
 
 # Writes the generated documents
 gen:
