@@ -45,7 +45,8 @@ pub fn plan_merge(packs: &[PackInfo]) -> Option<Merge> {
 }
 
 /// Writes the objects of `packs` that `keep` wants into new packs. Large blocks are copied as
-/// they are; small objects come to share blocks. Everything is verified on the way. The old packs
+/// they are; small objects come to share blocks. Every object is verified on the way, lists
+/// by their form. The old packs
 /// stay: the caller publishes a state record without them first.
 ///
 /// # Errors
