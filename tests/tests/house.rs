@@ -39,11 +39,11 @@ fn sources(krate: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-const LIBRARIES: [&str; 3] = ["mv-store", "mv-graph", "mv-repo"];
+const LIBRARIES: [&str; 4] = ["mv-formats", "mv-store", "mv-graph", "mv-repo"];
 
 #[test]
 fn a_crate_depends_only_on_crates_below_it() {
-    let order = ["mv-store", "mv-graph", "mv-repo", "mv-cli"];
+    let order = ["mv-formats", "mv-store", "mv-graph", "mv-repo", "mv-cli"];
     for (at, krate) in order.iter().enumerate() {
         let ours = dependencies(krate).into_iter().filter(|d| d.starts_with("mv-"));
         for dependency in ours {

@@ -389,6 +389,27 @@ impl Store {
         Ok(out)
     }
 
+    /// The chunks of a blob in their order; one that is stored whole is its own only chunk. None when
+    /// there are more than `most`. Costs the list nodes, not the chunks.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Io`.
+    pub fn chunks(&self, id: &Hash, most: usize) -> Result<Option<Vec<ListItem>>> {
+        let found = self.find_as(Kind::Blob, id)?;
+        if found.block.encoding != Encoding::List {
+            return Ok(Some(vec![ListItem { id: *id, len: found.raw_len() }]));
+        }
+        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
+        let mut items = Vec::new();
+        while let Some(item) = chunks.next()? {
+            if items.len() == most {
+                return Ok(None);
+            }
+            items.push(item);
+        }
+        Ok(Some(items))
+    }
+
     /// The list nodes and chunks that a blob is made of; none when it is stored whole.
     ///
     /// # Errors

@@ -1,0 +1,28 @@
+//! What is inside model and data files: tensors, columns, rows, and where their bytes lie.
+//!
+//! Pure parsers. They are handed byte ranges of a [`Source`] and never a whole file, so that listing
+//! the tensors of a file of 100 GB costs its header. Everything they read is hostile: lengths are
+//! compared with what is left and with a limit before they are used, nothing recurses without a
+//! bound, and nothing is ever executed. No parser holds more than 64 MiB.
+//!
+//! Modules are listed bottom-up; each uses only those above it.
+
+mod error;
+mod source;
+
+mod dtype;
+mod model;
+
+pub use dtype::Dtype;
+pub use error::{Error, Result};
+pub use model::{Location, Model, ModelFormat, Port, Tensor};
+pub use source::{FileSource, Source};
+
+/// Bytes that a parser may hold at once, decompressed ones included.
+pub const MAX_MEMORY: usize = 64 << 20;
+/// Bytes of the longest header that is read: a JSON header, a central directory, a footer.
+pub const MAX_HEADER: usize = 16 << 20;
+/// Tensors of one file.
+pub const MAX_TENSORS: usize = 1 << 18;
+/// Dimensions of one tensor.
+pub const MAX_RANK: usize = 32;
