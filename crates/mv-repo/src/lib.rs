@@ -16,6 +16,8 @@ pub mod worktree;
 
 mod session;
 
+pub mod environment;
+
 mod repo;
 
 mod mark;
