@@ -13,10 +13,20 @@ mod source;
 mod dtype;
 mod model;
 
+mod listing;
+mod read;
+mod safetensors;
+mod stats;
+
+mod detect;
+
+pub use detect::read_model;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use model::{Location, Model, ModelFormat, Port, Tensor};
+pub use read::{TensorBytes, read_tensor};
 pub use source::{FileSource, Source};
+pub use stats::{Comparison, TensorStats};
 
 /// Bytes that a parser may hold at once, decompressed ones included.
 pub const MAX_MEMORY: usize = 64 << 20;
