@@ -13,10 +13,15 @@ mod source;
 mod dtype;
 mod model;
 
+mod table;
+
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use model::{Location, Model, ModelFormat, Port, Tensor};
 pub use source::{FileSource, Source};
+pub use table::{
+    Column, Retyped, SharedRange, Table, TableDiff, TableFormat, compare_tables, read_table,
+};
 
 /// Bytes that a parser may hold at once, decompressed ones included.
 pub const MAX_MEMORY: usize = 64 << 20;
