@@ -29,8 +29,40 @@ pub(crate) fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// A large count with three digits at most: `999`, `1.2 k`, `34 M`, `7.2 B`.
+pub(crate) fn quantity(n: u64) -> String {
+    match n {
+        0..1000 => n.to_string(),
+        // 999.5 would be printed as 1000.
+        1000..999_500 => scaled(n as f64 / 1e3, "k"),
+        999_500..999_500_000 => scaled(n as f64 / 1e6, "M"),
+        _ => scaled(n as f64 / 1e9, "B"),
+    }
+}
+
+fn scaled(value: f64, unit: &str) -> String {
+    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
 /// How long ago something was: `just now`, `3 days ago`.
 pub(crate) fn age(now: Time, then: Time) -> String {
+    let seconds = now.ns.saturating_sub(then.ns) / 1_000_000_000;
+    match long_span(seconds) {
+        Some(span) => format!("{span} ago"),
+        None if seconds < -60 => "in the future".to_owned(),
+        None => "just now".to_owned(),
+    }
+}
+
+/// How much later something is: `3 days later`, `2 hours earlier`, `40 seconds later`.
+pub(crate) fn later(seconds: i64) -> String {
+    let length = seconds.saturating_abs();
+    let span = long_span(length).unwrap_or_else(|| count(length.unsigned_abs(), "second"));
+    format!("{span} {}", if seconds < 0 { "earlier" } else { "later" })
+}
+
+/// A span of a minute and more, in its largest unit.
+fn long_span(seconds: i64) -> Option<String> {
     const STEPS: [(i64, &str); 6] = [
         (31_557_600, "year"),
         (2_629_800, "month"),
@@ -39,13 +71,8 @@ pub(crate) fn age(now: Time, then: Time) -> String {
         (3600, "hour"),
         (60, "minute"),
     ];
-    let seconds = now.ns.saturating_sub(then.ns) / 1_000_000_000;
-    for (length, noun) in STEPS {
-        if seconds >= length {
-            return format!("{} ago", count((seconds / length).unsigned_abs(), noun));
-        }
-    }
-    if seconds < -60 { "in the future".to_owned() } else { "just now".to_owned() }
+    let (length, noun) = STEPS.into_iter().find(|(length, _)| seconds >= *length)?;
+    Some(count((seconds / length).unsigned_abs(), noun))
 }
 
 /// A span as people say it: `40s`, `3m 20s`, `2h 5m`.
@@ -134,6 +161,22 @@ mod tests {
         assert_eq!(age(at(7300), at(0)), "2 hours ago");
         assert_eq!(age(at(90_000), at(0)), "1 day ago");
         assert_eq!(age(at(0), at(90_000)), "in the future");
+    }
+
+    #[test]
+    fn distances_in_time_say_which_way() {
+        assert_eq!(later(3 * 86_400 + 5), "3 days later");
+        assert_eq!(later(-7200), "2 hours earlier");
+        assert_eq!([0, 1].map(later), ["0 seconds later", "1 second later"]);
+    }
+
+    #[test]
+    fn quantities_have_three_digits_at_most() {
+        let cases = [(999, "999"), (1000, "1.0 k"), (999_499, "999 k"), (999_500, "1.0 M")];
+        for (n, expected) in cases {
+            assert_eq!(quantity(n), expected);
+        }
+        assert_eq!(quantity(7_240_000_000), "7.2 B");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use mv_graph::diff::Change;
 
-use mv_graph::{Component, FileEntry, Manifest, RepoPath, Scalar, Source};
+use mv_graph::{Component, Manifest, RepoPath, Scalar, Source};
 use mv_repo::Repo;
 use mv_store::{Hash, Kind};
 use serde::ser::SerializeMap;
@@ -38,20 +38,6 @@ impl From<&RepoPath> for PathDocument {
     }
 }
 
-/// One side of a changed file.
-#[derive(Serialize)]
-pub(crate) struct EntryDocument {
-    id: String,
-    bytes: u64,
-    mode: &'static str,
-}
-
-impl From<&FileEntry> for EntryDocument {
-    fn from(entry: &FileEntry) -> EntryDocument {
-        EntryDocument { id: entry.id.to_hex(), bytes: entry.bytes, mode: entry.mode.as_str() }
-    }
-}
-
 /// One change in `status`.
 #[derive(Serialize)]
 pub(crate) struct ChangeDocument {
@@ -65,25 +51,6 @@ impl From<&Change> for ChangeDocument {
     fn from(change: &Change) -> ChangeDocument {
         let path = PathDocument::from(&change.path);
         ChangeDocument { path, component: change.component.as_str(), change: change.kind.as_str() }
-    }
-}
-
-/// One file in `diff`.
-#[derive(Serialize)]
-pub(crate) struct FileDocument {
-    #[serde(flatten)]
-    change: ChangeDocument,
-    from: Option<EntryDocument>,
-    to: Option<EntryDocument>,
-}
-
-impl From<&Change> for FileDocument {
-    fn from(change: &Change) -> FileDocument {
-        FileDocument {
-            change: change.into(),
-            from: change.from.as_ref().map(Into::into),
-            to: change.to.as_ref().map(Into::into),
-        }
     }
 }
 

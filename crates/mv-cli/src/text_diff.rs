@@ -14,14 +14,20 @@ pub(crate) struct Counts {
     pub(crate) removed: u32,
 }
 
-/// The unified difference as escaped, coloured lines, with its counts.
-pub(crate) fn unified(from: &str, to: &str, paint: Paint) -> (Vec<String>, Counts) {
+/// Unchanged lines around a change, when nothing else is asked for.
+pub(crate) const CONTEXT: u32 = 3;
+
+/// The unified difference as escaped, coloured lines with so many unchanged ones around them, and its
+/// counts.
+pub(crate) fn unified(from: &str, to: &str, context: u32, paint: Paint) -> (Vec<String>, Counts) {
     let input = InternedInput::new(from, to);
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
     let counts = Counts { added: diff.count_additions(), removed: diff.count_removals() };
     let printer = BasicLineDiffPrinter(&input.interner);
-    let text = diff.unified_diff(&printer, UnifiedDiffConfig::default(), &input).to_string();
+    let mut config = UnifiedDiffConfig::default();
+    config.context_len(context);
+    let text = diff.unified_diff(&printer, config, &input).to_string();
     let lines = text.split_terminator('\n').map(|line| {
         let safe = format::line(line);
         match line.as_bytes().first() {
@@ -48,7 +54,7 @@ mod tests {
 
     fn plain(from: &str, to: &str) -> (Vec<String>, Counts) {
         let host = host();
-        unified(from, to, Ui::new(&Global::default(), &host).paint)
+        unified(from, to, CONTEXT, Ui::new(&Global::default(), &host).paint)
     }
 
     #[test]

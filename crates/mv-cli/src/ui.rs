@@ -73,6 +73,11 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
+    /// No colours.
+    pub(crate) fn plain() -> Paint {
+        Paint { on: false }
+    }
+
     /// The text in its colour.
     pub(crate) fn paint(self, role: Role, text: impl Display) -> String {
         if !self.on {

@@ -20,6 +20,7 @@ pub mod environment;
 
 mod repo;
 
+pub mod file_bytes;
 pub mod renames;
 
 mod mark;

@@ -1,27 +1,26 @@
 //! `mv diff`: what differs between two versions, or a version and the working tree.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 
+use mv_graph::Component;
 use mv_graph::diff::Change;
-use mv_graph::{Component, Scalar};
-use mv_repo::Repo;
-use mv_repo::diff::{DiffOptions, DiffOutcome, DiffSide, ScalarChange, diff, text_of};
+use mv_repo::diff::{DiffOptions, DiffOutcome, Opaque, View, ViewOptions, diff, view};
+use mv_repo::{Repo, Session};
 
-use crate::commands::{diff_json, shared};
+use crate::commands::{diff_json, diff_markdown, diff_screen, diff_words, shared};
 use crate::context::Context;
-use crate::failure::{NO, Result};
-use crate::format;
-use crate::table::Table;
+use crate::failure::{Failure, INTERRUPTED, NO, Result};
 use crate::text_diff;
-use crate::ui::{Role, Ui};
 
-/// Show what differs: files, params and metrics
+/// Show what differs: code, data, tensors, packages, params and metrics
 ///
 /// Without arguments the current version is compared with the working tree, with one that version
-/// with the working tree, with two the first with the second.
+/// with the working tree, with two the first with the second. Model files are compared tensor by
+/// tensor, tables by rows and columns.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mv diff\n  mv diff v1.0.0 HEAD --stat\n  mv diff HEAD~1 --only code -- train.py\n  mv diff --exit-code --name-only"
+    after_help = "Examples:\n  mv diff\n  mv diff v1.0.0 HEAD --stat\n  mv diff v1.0.0 v1.1.0 --only model --stats\n  mv diff HEAD~1 --only code -- train.py\n  mv diff main HEAD --md > comment.md\n  mv diff --exit-code --name-only"
 )]
 pub(crate) struct Args {
     /// The older side
@@ -34,8 +33,20 @@ pub(crate) struct Args {
     #[arg(long)]
     stat: bool,
     /// Only the names of the files
-    #[arg(long, conflicts_with = "stat")]
+    #[arg(long, conflicts_with_all = ["stat", "md"])]
     name_only: bool,
+    /// How far each changed tensor moved; reads them
+    #[arg(long, conflicts_with_all = ["stat", "name_only"])]
+    stats: bool,
+    /// Markdown for a pull request
+    #[arg(long, visible_alias = "markdown")]
+    md: bool,
+    /// Unchanged lines around each change of a text
+    #[arg(short = 'U', long = "unified", value_name = "N", default_value_t = text_diff::CONTEXT)]
+    context: u32,
+    /// Show a renamed file as deleted and added
+    #[arg(long)]
+    no_renames: bool,
     /// Only this component: code, data, model or env
     #[arg(long, value_name = "COMP", value_parser = shared::component)]
     only: Vec<Component>,
@@ -49,139 +60,75 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     let (repo, session) = context.open()?;
+    let Args { from, to, only, no_renames, .. } = args;
     let paths = context.paths(&repo, &args.paths)?;
-    let options = DiffOptions { from: args.from, to: args.to, only: args.only, paths };
-    let found = diff(&repo, &options, &session)?;
+    let found = diff(&repo, &DiffOptions { from, to, only, paths, no_renames }, &session)?;
     let ui = &context.ui;
+    let inside = Inside::new(&repo, &session, &found, ViewOptions { stats: args.stats });
     if ui.json {
-        diff_json::print(ui, &repo, &found)?;
+        diff_json::print(ui, &inside)?;
     } else if args.name_only {
         found.changes.iter().for_each(|c| ui.line(c.path.display_escaped()));
+    } else if args.md {
+        diff_markdown::print(ui, &inside, args.stat, args.context)?;
     } else {
-        print(ui, &repo, &found, args.stat)?;
+        diff_screen::print(ui, &inside, args.stat, args.context)?;
     }
-    let same = found.changes.is_empty()
-        && found.params.is_empty()
-        && found.metrics.is_empty()
-        && found.metadata.is_empty();
-    if same {
-        ui.note(format!("no differences between {} and {}", label(&found.from), label(&found.to)));
+    if let Some(failure) = inside.failed() {
+        // The document is there already.
+        return if ui.json { Ok(ui.complain(&failure)) } else { Err(failure) };
     }
-    Ok(if args.exit_code && !same { NO } else { 0 })
+    if found.is_empty() {
+        let (from, to) = (diff_words::side(&found.from), diff_words::side(&found.to));
+        ui.note(format!("no differences between {from} and {to}"));
+    }
+    Ok(if args.exit_code && !found.is_empty() { NO } else { 0 })
 }
 
-fn label(side: &DiffSide) -> String {
-    format::text(&side.label)
+/// What was found, and a look inside each file of it. A file that cannot be read does not keep the
+/// others from being shown; the first failure is remembered.
+pub(crate) struct Inside<'a> {
+    /// The repository.
+    pub(crate) repo: &'a Repo,
+    /// What differs.
+    pub(crate) found: &'a DiffOutcome,
+    /// How closely to look.
+    pub(crate) options: ViewOptions,
+    session: &'a Session,
+    failed: RefCell<Option<Failure>>,
 }
 
-fn print(ui: &Ui<'_>, repo: &Repo, found: &DiffOutcome, stat: bool) -> Result<()> {
-    for component in Component::ALL {
-        let changes: Vec<&Change> =
-            found.changes.iter().filter(|c| c.component == component).collect();
-        if changes.is_empty() {
-            continue;
-        }
-        let title = format!("{component}: {}", format::count(changes.len() as u64, "file"));
-        ui.line(ui.paint.paint(Role::Heading, title));
-        for change in changes {
-            if ui.ended() {
-                return Ok(());
+impl<'a> Inside<'a> {
+    fn new(
+        repo: &'a Repo,
+        session: &'a Session,
+        found: &'a DiffOutcome,
+        options: ViewOptions,
+    ) -> Inside<'a> {
+        Inside { repo, found, options, session, failed: RefCell::default() }
+    }
+
+    /// What is inside a changed file.
+    ///
+    /// # Errors
+    /// Only when the user asked to stop.
+    pub(crate) fn view(&self, change: &Change) -> Result<View> {
+        match view(self.repo, self.found, change, self.options, self.session) {
+            Ok(view) => Ok(view),
+            Err(error) => {
+                let failure = Failure::from(error);
+                if failure.exit == INTERRUPTED {
+                    return Err(failure);
+                }
+                let why = Some(format!("cannot be read: {}", failure.message));
+                self.failed.borrow_mut().get_or_insert(failure);
+                Ok(View::Opaque(Opaque { why, ..Opaque::default() }))
             }
-            file(ui, repo, change, stat)?;
         }
     }
-    scalars(ui, "params", &found.params);
-    scalars(ui, "metrics", &found.metrics);
-    let mut notes = Table::new(&["metadata", "from", "to"]);
-    let text =
-        |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), format::text);
-    for note in &found.metadata {
-        notes.row([format::text(&note.name), text(&note.from), text(&note.to)]);
-    }
-    block(ui, &notes);
-    Ok(())
-}
 
-/// One file: its line, and the changed lines of code and lock files.
-fn file(ui: &Ui<'_>, repo: &Repo, change: &Change, stat: bool) -> Result<()> {
-    let word = format!("{:<10}", change.kind.as_str());
-    let head =
-        format!("  {} {}", ui.paint.paint(shared::role(change.kind), word), shared::shown(change));
-    let text = match change.component {
-        Component::Code | Component::Env => text_of(repo, change)?,
-        Component::Data | Component::Model => None,
-    };
-    let Some((from, to)) = text else {
-        ui.line(format!("{head}  {}", sizes(change)));
-        return Ok(());
-    };
-    let (lines, counts) = text_diff::unified(&from, &to, ui.paint);
-    ui.line(format!("{head}  +{} -{}", counts.added, counts.removed));
-    if !stat {
-        lines.iter().for_each(|l| ui.line(l));
-    }
-    Ok(())
-}
-
-/// `1.2 MB -> 1.3 MB`.
-fn sizes(change: &Change) -> String {
-    match (&change.from, &change.to) {
-        (Some(from), Some(to)) if from.mode != to.mode && from.id == to.id => {
-            format!("{} -> {}", from.mode.as_str(), to.mode.as_str())
-        }
-        (Some(from), Some(to)) => {
-            format!("{} -> {}", format::bytes(from.bytes), format::bytes(to.bytes))
-        }
-        (Some(only), None) | (None, Some(only)) => format::bytes(only.bytes),
-        (None, None) => String::new(),
-    }
-}
-
-fn scalars(ui: &Ui<'_>, title: &str, changes: &[ScalarChange]) {
-    let mut table = Table::new(&[title, ">from", ">to", ">delta"]);
-    let text = |v: &Option<Scalar>| {
-        v.as_ref().map_or_else(|| "-".to_owned(), |v| format::text(&v.to_string()))
-    };
-    for change in changes {
-        let delta = diff_json::delta(change).map(|d| match d.as_i64() {
-            Some(whole) => format!("{whole:+}"),
-            None => d.as_f64().map(signed).unwrap_or_default(),
-        });
-        table.row([
-            format::text(&change.name),
-            text(&change.from),
-            text(&change.to),
-            delta.unwrap_or_default(),
-        ]);
-    }
-    block(ui, &table);
-}
-
-/// A difference with as many digits as say something.
-fn signed(number: f64) -> String {
-    let text = format!("{number:+.6}");
-    let short = text.trim_end_matches('0').trim_end_matches('.');
-    if number != 0.0 && number.abs() < 1e-4 { format!("{number:+.3e}") } else { short.to_owned() }
-}
-
-fn block(ui: &Ui<'_>, table: &Table) {
-    if table.is_empty() {
-        return;
-    }
-    for (i, line) in table.lines(ui.width()).iter().enumerate() {
-        if i == 0 { ui.line(ui.paint.paint(Role::Heading, line)) } else { ui.line(line) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_differences_keep_their_digits() {
-        assert_eq!(signed(0.5), "+0.5");
-        assert_eq!(signed(-0.01), "-0.01");
-        assert_eq!(signed(0.00002), "+2.000e-5");
-        assert_eq!(signed(10.0), "+10");
+    /// The first failure of [`Inside::view`].
+    fn failed(&self) -> Option<Failure> {
+        self.failed.borrow_mut().take()
     }
 }

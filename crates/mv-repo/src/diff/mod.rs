@@ -1,17 +1,29 @@
 //! What differs between two versions, or between a version and the working tree.
+//!
+//! [`diff`] finds the files and values that differ; [`view`] looks inside one of these files. So a
+//! caller that wants names pays for names, and shows the first file before it reads the last.
 
-use mv_graph::diff::{Change, changes};
-use mv_graph::{Component, Manifest, Mode, Scalar, Time};
-use mv_store::{Hash, IoContext as _};
+mod model;
+mod shared;
+mod text;
+mod view;
 
+use std::collections::HashMap;
+
+use mv_graph::diff::{Change, ChangeKind, changes};
+use mv_graph::{Component, Manifest, RepoPath, Scalar, Time};
+use mv_store::Hash;
+
+use crate::environment::EnvironmentChange;
 use crate::error::Result;
+use crate::renames::{Rename, renames};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};
-use crate::worktree::read_stable;
 
-/// Largest file whose text is compared line by line, in bytes.
-pub const MAX_TEXT: u64 = 1 << 20;
+pub use model::{ModelDiff, ModelSummary, TensorChange, TensorChangeKind, bytes_of};
+pub use text::MAX_TEXT;
+pub use view::{Opaque, View, ViewOptions, view};
 
 /// What to compare.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +34,10 @@ pub struct DiffOptions {
     pub to: Option<String>,
     /// Only these components; all when empty.
     pub only: Vec<Component>,
-    /// Only these paths; all when empty.
+    /// Only these paths, old or new; all when empty.
     pub paths: Vec<PathArg>,
+    /// Shows a renamed file as a deleted and an added one.
+    pub no_renames: bool,
 }
 
 /// One side of a comparison.
@@ -66,14 +80,54 @@ pub struct DiffOutcome {
     pub from: DiffSide,
     /// The newer side.
     pub to: DiffSide,
-    /// Files that differ, by path.
+    /// Files that differ, by path. A renamed one is modified, under its new name.
     pub changes: Vec<Change>,
+    /// The renames among them, by new name.
+    pub renames: Vec<Rename>,
+    /// Parts of the environment that differ.
+    pub environment: Vec<EnvironmentChange>,
     /// Hyper-parameters that differ, by name. Empty against the working tree.
     pub params: Vec<ScalarChange>,
     /// Metrics that differ, by name.
     pub metrics: Vec<ScalarChange>,
     /// Metadata that differs, by name.
     pub metadata: Vec<TextChange>,
+    /// The kind of version step that these differences ask for.
+    pub suggested_bump: Option<SuggestedBump>,
+}
+
+/// A proposal for the next version's number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuggestedBump {
+    /// `major`, `minor` or `patch`.
+    pub kind: String,
+    /// Why, in a few words; may hold names out of files: not escaped.
+    pub reason: String,
+}
+
+impl DiffOutcome {
+    /// The rename that a change is, if it is one.
+    #[must_use]
+    pub fn rename_of(&self, change: &Change) -> Option<&Rename> {
+        let at = self.renames.binary_search_by(|r| r.to.cmp(&change.path)).ok()?;
+        self.renames.get(at)
+    }
+
+    /// The older side's path: another one for a renamed file.
+    #[must_use]
+    pub fn from_path<'a>(&'a self, change: &'a Change) -> &'a RepoPath {
+        self.rename_of(change).map_or(&change.path, |rename| &rename.from)
+    }
+
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+            && self.environment.is_empty()
+            && self.params.is_empty()
+            && self.metrics.is_empty()
+            && self.metadata.is_empty()
+    }
 }
 
 /// Compares two sides.
@@ -94,17 +148,46 @@ pub fn diff(repo: &Repo, options: &DiffOptions, session: &Session) -> Result<Dif
         }
         None => against_files(repo, from.zip(from_manifest.as_ref()), session)?,
     };
+    if !options.no_renames {
+        join_renames(repo, &mut outcome)?;
+    }
     if !options.only.is_empty() || !options.paths.is_empty() {
-        // Who asks for some files asks for nothing else.
+        // Who asks for some files asks for nothing else; packages are the environment's.
+        if !options.paths.is_empty() || !options.only.contains(&Component::Env) {
+            outcome.environment.clear();
+        }
+        outcome.suggested_bump = None;
         outcome.params.clear();
         outcome.metrics.clear();
         outcome.metadata.clear();
     }
-    outcome.changes.retain(|c| {
-        covered(&options.paths, &c.path)
-            && (options.only.is_empty() || options.only.contains(&c.component))
+    let mut changes = std::mem::take(&mut outcome.changes);
+    changes.retain(|c| {
+        let named =
+            covered(&options.paths, &c.path) || covered(&options.paths, outcome.from_path(c));
+        named && (options.only.is_empty() || options.only.contains(&c.component))
     });
+    outcome.changes = changes;
     Ok(outcome)
+}
+
+/// Makes one change of the two that a rename is.
+fn join_renames(repo: &Repo, outcome: &mut DiffOutcome) -> Result<()> {
+    outcome.renames = renames(repo, &outcome.changes)?;
+    let old: HashMap<_, _> = outcome.renames.iter().map(|r| (&r.from, &r.to)).collect();
+    let mut entries = HashMap::new();
+    outcome.changes.retain(|change| {
+        let gone = change.kind == ChangeKind::Deleted;
+        let Some(to) = old.get(&change.path).filter(|_| gone) else { return true };
+        entries.insert((*to).clone(), change.from);
+        false
+    });
+    for change in &mut outcome.changes {
+        if let Some(from) = entries.remove(&change.path) {
+            (change.kind, change.from) = (ChangeKind::Modified, from);
+        }
+    }
+    Ok(())
 }
 
 type Side<'a> = (Hash, &'a Manifest);
@@ -127,11 +210,14 @@ fn between(repo: &Repo, from: Option<Side<'_>>, to: Side<'_>) -> Result<DiffOutc
         from: side(repo, from),
         to: side(repo, Some(to)),
         changes: changes(repo.store(), old, Some(new))?,
+        renames: Vec::new(),
+        environment: Vec::new(),
         params: scalars(old.map_or(&[], |m| &m.params), &new.params),
         metrics: scalars(old.map_or(&[], |m| &m.metrics), &new.metrics),
         metadata: pairs(old.map_or(&[], |m| &m.metadata), &new.metadata)
             .map(|(name, from, to)| TextChange { name, from, to })
             .collect(),
+        suggested_bump: None,
     })
 }
 
@@ -162,48 +248,11 @@ fn against_files(repo: &Repo, from: Option<Side<'_>>, session: &Session) -> Resu
         from: side(repo, from),
         to: DiffSide { id: None, label: "working tree".into(), created: None },
         changes: snapshot.changes(),
+        renames: Vec::new(),
+        environment: Vec::new(),
         params: Vec::new(),
         metrics: Vec::new(),
         metadata: Vec::new(),
+        suggested_bump: None,
     })
-}
-
-/// Both sides of a changed file as text; none when either is large, binary or no file. A side that
-/// is not in the repository is read from the working tree.
-///
-/// # Errors
-/// `Missing`, `Corrupt`, `Io`.
-pub fn text_of(repo: &Repo, change: &Change) -> Result<Option<(String, String)>> {
-    let mut sides = Vec::with_capacity(2);
-    for entry in [&change.from, &change.to] {
-        let Some(entry) = entry else {
-            sides.push(String::new());
-            continue;
-        };
-        if !matches!(entry.mode, Mode::File | Mode::Exec) || entry.bytes > MAX_TEXT {
-            return Ok(None);
-        }
-        let bytes = if repo.store().has(&entry.id)? {
-            let mut bytes = Vec::new();
-            repo.store().copy_to(&entry.id, None, &mut |piece| {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            })?;
-            bytes
-        } else {
-            let absolute = repo.root().join(change.path.to_path());
-            let read = read_stable(&repo.root_dir()?, &change.path, &mut |file, _| {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes).at("read", &absolute)?;
-                Ok(bytes)
-            })?;
-            read.0
-        };
-        match String::from_utf8(bytes) {
-            Ok(text) if !text.contains('\0') => sides.push(text),
-            _ => return Ok(None),
-        }
-    }
-    let to = sides.pop().unwrap_or_default();
-    Ok(sides.pop().map(|from| (from, to)))
 }
