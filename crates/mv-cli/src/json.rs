@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 
+use mv_formats::Tensor;
 use mv_graph::diff::Change;
-
 use mv_graph::{Component, Manifest, RepoPath, Scalar, Source};
 use mv_repo::Repo;
+use mv_repo::diff::bytes_of;
 use mv_store::{Hash, Kind};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -34,6 +35,26 @@ impl From<&RepoPath> for PathDocument {
         PathDocument {
             path: String::from_utf8_lossy(bytes).into_owned(),
             path_hex: std::str::from_utf8(bytes).is_err().then(hex),
+        }
+    }
+}
+
+/// One tensor of a model file.
+#[derive(Serialize)]
+pub(crate) struct TensorDocument<'a> {
+    name: &'a str,
+    dtype: String,
+    shape: &'a [u64],
+    bytes: u64,
+}
+
+impl<'a> From<&'a Tensor> for TensorDocument<'a> {
+    fn from(tensor: &'a Tensor) -> TensorDocument<'a> {
+        TensorDocument {
+            name: &tensor.name,
+            dtype: tensor.dtype.to_string(),
+            shape: &tensor.shape,
+            bytes: bytes_of(tensor),
         }
     }
 }

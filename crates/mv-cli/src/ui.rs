@@ -126,6 +126,11 @@ impl<'h> Ui<'h> {
         self.host.width.filter(|_| self.host.stdout.terminal)
     }
 
+    /// Whether a person looks at the data.
+    pub(crate) fn on_terminal(&self) -> bool {
+        self.host.stdout.terminal
+    }
+
     /// One line of data.
     pub(crate) fn line(&self, text: impl Display) {
         let mut out = self.out();

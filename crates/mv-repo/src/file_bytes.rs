@@ -89,23 +89,35 @@ impl FileBytes {
     /// # Errors
     /// `Corrupt` when the length is not the recorded one, `Blocked`, `Changed`, `Io`.
     pub fn open(repo: &Repo, path: &RepoPath, entry: &FileEntry) -> Result<Option<FileBytes>> {
-        if !matches!(entry.mode, Mode::File | Mode::Exec) {
+        if !is_file(entry) {
             return Ok(None);
         }
-        if !repo.store().has(&entry.id)? {
-            let root = repo.root_dir()?;
-            let absolute = root.absolute(path.as_bytes());
-            let file = FileSource::new(root.open_file(path)?)
-                .map_err(|e| Error::io("open", &absolute, io::Error::other(e)))?;
-            let size = file.size();
-            return Ok(Some(FileBytes { place: Place::Working { file, path: absolute }, size }));
+        if repo.store().has(&entry.id)? {
+            return FileBytes::stored(repo, entry);
         }
-        let size = repo.store().len_of(&entry.id)?;
+        let root = repo.root_dir()?;
+        let file = root.open_file(path)?;
+        let path = root.absolute(path.as_bytes());
+        let file =
+            FileSource::new(file).map_err(|e| Error::io("open", &path, io::Error::other(e)))?;
+        let size = file.size();
+        Ok(Some(FileBytes { place: Place::Working { file, path }, size }))
+    }
+
+    /// The bytes of a file of a version. None for what is no regular file.
+    ///
+    /// # Errors
+    /// `Missing`; `Corrupt` when the length is not the recorded one.
+    pub fn stored(repo: &Repo, entry: &FileEntry) -> Result<Option<FileBytes>> {
+        if !is_file(entry) {
+            return Ok(None);
+        }
+        let store = repo.store().clone();
+        let size = store.len_of(&entry.id)?;
         if size != entry.bytes {
             let detail = format!("it has {size} bytes, the tree says {}", entry.bytes);
             return Err(mv_store::Error::corrupt("blob", entry.id, detail).into());
         }
-        let store = repo.store().clone();
         let (pieces, cache) = (OnceLock::new(), Mutex::default());
         let place = Place::Stored(Stored { store, id: entry.id, pieces, cache });
         Ok(Some(FileBytes { place, size }))
@@ -148,6 +160,10 @@ impl FileBytes {
             Place::Working { .. } => Ok(None),
         }
     }
+}
+
+fn is_file(entry: &FileEntry) -> bool {
+    matches!(entry.mode, Mode::File | Mode::Exec)
 }
 
 impl Source for FileBytes {

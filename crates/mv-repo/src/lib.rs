@@ -47,6 +47,7 @@ pub mod reflog;
 pub mod archive;
 pub mod cat;
 pub mod diff;
+pub mod tensor;
 
 pub mod du;
 pub mod fsck;

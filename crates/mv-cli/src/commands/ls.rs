@@ -1,19 +1,22 @@
 //! `mv ls`: the files of a version, without a checkout.
 
 use mv_graph::diff::ListedFile;
+use mv_repo::diff::bytes_of;
 use mv_repo::ls::ls;
+use mv_repo::{Repo, Session};
 use serde::Serialize;
 
-use crate::commands::shared;
+use crate::commands::{diff_words, shared};
 use crate::context::Context;
 use crate::failure::Result;
 use crate::format;
-use crate::json::{self, PathDocument};
+use crate::json::{self, PathDocument, TensorDocument};
+use crate::table::Table;
 
 /// List the files of a version
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mv ls\n  mv ls v1.0.0:models\n  mv ls HEAD --name-only | wc -l"
+    after_help = "Examples:\n  mv ls\n  mv ls v1.0.0:models\n  mv ls HEAD --name-only | wc -l\n  mv ls --tensors HEAD:models/net.safetensors"
 )]
 pub(crate) struct Args {
     /// The version, and a folder or file in it; the current version when not given
@@ -25,6 +28,9 @@ pub(crate) struct Args {
     /// Print only the paths, each followed by a NUL byte
     #[arg(short = 'z', conflicts_with = "name_only")]
     nul: bool,
+    /// The tensors of one model file
+    #[arg(long, conflicts_with_all = ["name_only", "nul"])]
+    tensors: bool,
 }
 
 #[derive(Serialize)]
@@ -51,6 +57,9 @@ impl From<&ListedFile> for Document {
 
 pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
     let (repo, session) = context.open()?;
+    if args.tensors {
+        return tensors(context, &repo, args, &session);
+    }
     let files = ls(&repo, &args.spec, &session).map_err(shared::not_in_version)?;
     let ui = &context.ui;
     if ui.json {
@@ -72,5 +81,25 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             }
         }
     }
+    Ok(0)
+}
+
+fn tensors(context: &Context<'_>, repo: &Repo, args: &Args, session: &Session) -> Result<u8> {
+    let model = mv_repo::tensor::list(repo, &args.spec, session).map_err(shared::not_in_version)?;
+    let ui = &context.ui;
+    if ui.json {
+        ui.document(&json::array(model.tensors.iter().map(TensorDocument::from)))?;
+        return Ok(0);
+    }
+    let mut table = Table::new(&["tensor", "type", "shape", ">bytes"]);
+    for tensor in &model.tensors {
+        table.row([
+            format::text(&tensor.name),
+            format::text(&tensor.dtype.to_string()),
+            diff_words::shape(&tensor.shape),
+            format::bytes(bytes_of(tensor)),
+        ]);
+    }
+    table.lines(ui.width()).iter().for_each(|line| ui.line(line));
     Ok(0)
 }

@@ -138,6 +138,8 @@ fn ascending(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Chunks named by letters, each with its length.
@@ -193,5 +195,41 @@ mod tests {
         assert_eq!(ascending(&[]), []);
         let pairs = [(5, 0), (0, 1), (1, 2), (9, 3), (2, 4), (3, 5)];
         assert_eq!(ascending(&pairs), [(0, 1), (1, 2), (2, 4), (3, 5)]);
+    }
+
+    /// The bytes of chunks: equal names are equal bytes, and only these.
+    fn bytes(chunks: &[(u8, u64)]) -> Vec<u8> {
+        let chunk = |&(id, len): &(u8, u64)| {
+            std::iter::once(id).chain(std::iter::repeat_n(0, len as usize - 1))
+        };
+        chunks.iter().flat_map(chunk).collect()
+    }
+
+    fn chunks() -> impl Strategy<Value = Vec<(u8, u64)>> {
+        // The length goes with the name, as it does for content.
+        proptest::collection::vec((1..9u8).prop_map(|id| (id, u64::from(id % 4) + 1)), 1..12)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_not_left_open_is_equal(
+            old in chunks(), new in chunks(), cut: (u16, u16, u16),
+        ) {
+            let (left, right) = (bytes(&old), bytes(&new));
+            let a = usize::from(cut.0) % left.len();
+            let b = usize::from(cut.1) % right.len();
+            let len = usize::from(cut.2) % ((left.len() - a).min(right.len() - b) + 1);
+            let (left, right) = (&left[a..a + len], &right[b..b + len]);
+            match left_open((&pieces(&old), a as u64), (&pieces(&new), b as u64), len as u64) {
+                None => prop_assert_ne!(left, right),
+                Some(open) => {
+                    let open_at = |at: usize| open.iter().any(|r| r.contains(&(at as u64)));
+                    for at in (0..len).filter(|&at| !open_at(at)) {
+                        prop_assert_eq!(left[at], right[at]);
+                    }
+                    prop_assert!(open.iter().all(|r| r.start < r.end && r.end <= len as u64));
+                }
+            }
+        }
     }
 }
