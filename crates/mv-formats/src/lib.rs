@@ -13,11 +13,15 @@ mod source;
 mod dtype;
 mod model;
 
+mod describe;
+mod parquet;
 mod table;
 
+pub use describe::describe;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use model::{Location, Model, ModelFormat, Port, Tensor};
+pub use parquet::{Chunk, ParquetColumn, ParquetLayout, RowGroup};
 pub use source::{FileSource, Source};
 pub use table::{
     Column, Retyped, SharedRange, Table, TableDiff, TableFormat, compare_tables, read_table,
