@@ -29,12 +29,16 @@ mod zip;
 
 mod detect;
 
+mod describe;
+mod parquet;
 mod table;
 
+pub use describe::describe;
 pub use detect::read_model;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use model::{Location, Model, ModelFormat, Port, Tensor};
+pub use parquet::{Chunk, ParquetColumn, ParquetLayout, RowGroup};
 pub use read::{TensorBytes, read_tensor};
 pub use source::{FileSource, Source};
 pub use stats::{Comparison, TensorStats};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::groups;
 use super::head::Head;
 use super::walk::{RowCounts, Side, compare_rows, count_rows};
 use super::{Bounds, Column, Retyped, SharedRange, TableDiff, TableFormat};
@@ -16,16 +17,17 @@ pub(super) fn compare(
     shared: &[SharedRange],
     bounds: &Bounds,
 ) -> Result<TableDiff> {
+    let shared = &in_bounds(shared, old.size(), new.size());
+    if format == TableFormat::Parquet {
+        return groups::compare(old, new, shared, bounds);
+    }
     let read = |source| -> Result<Side<'_>> {
         let head = Head::read(format, source, bounds)?;
         Ok(Side { source, head, fields: None })
     };
     let mut sides = [read(old)?, read(new)?];
     let rows = match Basis::of(format, &sides) {
-        Basis::Whole => {
-            let shared = in_bounds(shared, old.size(), new.size());
-            compare_rows(&mut sides, &shared, bounds)?
-        }
+        Basis::Whole => compare_rows(&mut sides, shared, bounds)?,
         Basis::Fields(pairs) => {
             let (old_fields, new_fields) = pairs.into_iter().unzip();
             sides[0].fields = Some(old_fields);

@@ -1,8 +1,10 @@
 //! Tables against a model that holds everything, and by example.
 
-use std::cell::Cell;
 use std::collections::HashMap;
+use std::fs;
 use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
@@ -164,74 +166,136 @@ fn what_is_no_text_or_no_json_is_opaque() {
 struct Synthetic {
     size: u64,
     byte: fn(u64) -> u8,
-    read: Cell<u64>,
+    read: AtomicU64,
 }
 
-// One thread only in these tests.
-struct Shared<'a>(&'a std::sync::Mutex<Synthetic>, u64);
+impl Synthetic {
+    fn new(size: u64, byte: fn(u64) -> u8) -> Synthetic {
+        Synthetic { size, byte, read: AtomicU64::new(0) }
+    }
 
-impl Source for Shared<'_> {
+    fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+impl Source for Synthetic {
     fn size(&self) -> u64 {
-        self.1
+        self.size
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        let this = self.0.lock().unwrap();
-        assert!(offset + into.len() as u64 <= self.1);
-        this.read.set(this.read.get() + into.len() as u64);
-        for (n, byte) in into.iter_mut().enumerate() {
-            *byte = (this.byte)(offset + n as u64);
+        assert!(offset + into.len() as u64 <= self.size);
+        self.read.fetch_add(into.len() as u64, Ordering::Relaxed);
+        for (byte, at) in into.iter_mut().zip(offset..) {
+            *byte = (self.byte)(at);
         }
         Ok(())
     }
 }
 
-fn synthetic(size: u64, byte: fn(u64) -> u8) -> std::sync::Mutex<Synthetic> {
-    std::sync::Mutex::new(Synthetic { size, byte, read: Cell::new(0) })
-}
-
 #[test]
 fn a_line_of_a_gigabyte_is_refused_after_its_first_mebibyte() {
-    let line = synthetic(1 << 30, |_| b'x');
-    let source = Shared(&line, line.lock().unwrap().size);
-    assert!(matches!(read_table("t.csv", &source), Err(Error::Limit { .. })));
-    assert!(matches!(compare_tables("t.csv", &source, &source, &[]), Err(Error::Limit { .. })));
-    assert!(line.lock().unwrap().read.get() <= 3 << 20);
+    let line = Synthetic::new(1 << 30, |_| b'x');
+    assert!(matches!(read_table("t.csv", &line), Err(Error::Limit { .. })));
+    assert!(matches!(compare_tables("t.csv", &line, &line, &[]), Err(Error::Limit { .. })));
+    assert!(line.read() <= 3 << 20);
 }
 
 #[test]
 fn rows_are_unknown_when_a_record_is_too_long() {
     // A quote that is never closed behind a fine header.
-    let tail = synthetic(1 << 30, |at| {
-        if at < 4 {
-            b"a,b\n"[at as usize]
-        } else if at == 4 {
-            b'"'
-        } else {
-            b'x'
-        }
-    });
-    let source = Shared(&tail, tail.lock().unwrap().size);
+    let byte = |at| *b"a,b\n\"".get(at as usize).unwrap_or(&b'x');
+    let source = Synthetic::new(1 << 30, byte);
     let found = compare_tables("t.csv", &source, &source, &[]).unwrap().unwrap();
     assert_eq!(rows(&found), [None; 4]);
-    assert!(tail.lock().unwrap().read.get() <= 8 << 20);
+    assert!(source.read() <= 8 << 20);
 }
 
 #[test]
 fn a_large_file_with_a_small_edit_costs_the_edit() {
     // Records of 8 bytes; 40 GiB of them, and 16 more at the end of the new file.
-    let byte = |at: u64| b"abc,123\n"[(at % 8) as usize];
+    let byte = |at| b"abc,123\n"[(at % 8) as usize];
     let size = 40 << 30;
-    let text = synthetic(size, byte);
-    let (old, new) = (Shared(&text, size), Shared(&text, size + 128));
+    let (old, new) = (Synthetic::new(size, byte), Synthetic::new(size + 128, byte));
     let shared = [SharedRange { old: 0, new: 0, len: size }];
     let found = compare_tables("t.csv", &old, &new, &shared).unwrap().unwrap();
     assert_eq!(rows(&found), [None, None, Some(16), Some(0)]);
-    assert!(text.lock().unwrap().read.get() <= 8 << 20);
-    // Without the hint it would have to be read: it is not.
+    assert!(old.read() + new.read() <= 8 << 20);
+    // Without the hint all would have to be read: it is not.
     let found = compare_tables("t.csv", &old, &new, &[]).unwrap().unwrap();
     assert_eq!(rows(&found), [None; 4]);
-    assert!(text.lock().unwrap().read.get() <= 12 << 20);
+    assert!(old.read() + new.read() <= 12 << 20);
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/formats");
+    fs::read(folder.join(name)).unwrap()
+}
+
+#[test]
+fn a_parquet_table_has_its_rows_and_row_groups_in_its_footer() {
+    let table = read_table("t.parquet", &fixture("small.parquet")).unwrap().unwrap();
+    assert_eq!((table.rows, table.row_groups), (Some(10), Some(3)));
+    let error = read_table("t.parquet", &b"a,b\n1,2\n"[..].to_vec()).unwrap_err();
+    assert!(matches!(error, Error::Malformed { format: "parquet", .. }), "{error}");
+}
+
+#[test]
+fn row_groups_that_stay_tell_how_many_rows_of_a_parquet_table_are_new() {
+    let (small, more, nothing) = (fixture("small.parquet"), fixture("more.parquet"), vec![]);
+    let compare =
+        |old, new, shared: &[_]| compare_tables("t.parquet", old, new, shared).unwrap().unwrap();
+    let grown = compare(&small, &more, &[]);
+    assert_eq!(rows(&grown), counts([10, 14, 4, 0]));
+    assert_eq!(grown.row_groups, Some((3, 4)));
+    assert_eq!(rows(&compare(&more, &small, &[])), counts([14, 10, 0, 4]));
+    let shared = [SharedRange { old: 0, new: 0, len: 598 }];
+    assert_eq!(rows(&compare(&small, &more, &shared)), counts([10, 14, 4, 0]));
+    assert_eq!(rows(&compare(&nothing, &small, &[])), counts([0, 10, 10, 0]));
+    // A page that differs: how many rows do, only the values could tell.
+    let mut other = small.clone();
+    other[60] ^= 1;
+    assert_eq!(rows(&compare(&small, &other, &[])), [Some(10), Some(10), None, None]);
+}
+
+#[test]
+fn columns_of_a_parquet_table_come_go_and_change() {
+    let (small, types) = (fixture("small.parquet"), fixture("types.parquet"));
+    let changed = compare_tables("t.parquet", &small, &types, &[]).unwrap().unwrap();
+    assert_eq!((changed.columns_added.len(), changed.columns_removed.len()), (15, 3));
+    let retyped =
+        compare_tables("t.parquet", &small, &fixture("retyped.parquet"), &[]).unwrap().unwrap();
+    let price = Retyped { name: "price".into(), from: "double".into(), to: "float".into() };
+    assert_eq!(retyped.columns_retyped, [price]);
+    assert_eq!(rows(&retyped), [Some(10), Some(10), None, None]);
+}
+
+#[test]
+#[ignore = "takes the time: cargo test -p mv-formats --release throughput -- --ignored --nocapture"]
+fn throughput() {
+    let row = |n: u64| {
+        let mix = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{n},{},{:.3},user{},{}\n", mix >> 40, mix as f64 / 1e15, mix % 1000, mix & 1 == 1)
+    };
+    let quoted = |n: u64| format!("{n},\"a, {}\",x\n", n % 77);
+    for (what, row) in [("plain", &row as &dyn Fn(u64) -> String), ("quoted", &quoted)] {
+        let old = "a,b,c,d,e\n".to_owned() + &(0..3_000_000).map(row).collect::<String>();
+        let cases = [
+            ("one row in 1000 changed", (0..3_000_000).map(|n| row(n + n % 1000 / 999)).collect()),
+            ("first row moved to the end", (1..3_000_001).map(row).collect::<String>()),
+            ("all rows changed", (3_000_000..6_000_000).map(row).collect::<String>()),
+        ];
+        for (case, rows) in cases {
+            let new = "a,b,c,d,e\n".to_owned() + &rows;
+            let start = std::time::Instant::now();
+            let found = diff("t.csv", &old, &new);
+            let seconds = start.elapsed().as_secs_f64();
+            let rate = (old.len() + new.len()) as f64 / seconds / 1e6;
+            println!("{what}, {case}: {rate:.0} MB/s of both, {:?}", self::rows(&found));
+            assert!(found.rows_added.is_some());
+        }
+    }
 }
 
 // The model.

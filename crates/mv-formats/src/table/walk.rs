@@ -107,8 +107,15 @@ pub(super) fn count_rows(side: &Side<'_>, bounds: &Bounds) -> Result<Option<u64>
     }
 }
 
-/// Neighbours joined, and only ranges that are long enough to save anything.
+/// Ranges that are long enough to save anything.
 fn worthwhile(shared: &[SharedRange], bounds: &Bounds) -> Vec<SharedRange> {
+    let mut ranges = join(shared);
+    ranges.retain(|range| range.len >= 2 * bounds.record as u64);
+    ranges
+}
+
+/// Ranges that follow each other in both files made one.
+pub(super) fn join(shared: &[SharedRange]) -> Vec<SharedRange> {
     let mut joined: Vec<SharedRange> = Vec::new();
     for &range in shared {
         match joined.last_mut() {
@@ -118,7 +125,6 @@ fn worthwhile(shared: &[SharedRange], bounds: &Bounds) -> Vec<SharedRange> {
             _ => joined.push(range),
         }
     }
-    joined.retain(|range| range.len >= 2 * bounds.record as u64);
     joined
 }
 

@@ -3,7 +3,7 @@
 //! A file is never more than it was: one that claims to be a model or a table and is none is shown
 //! as text or as bytes, with the reason.
 
-use mv_formats::{Source, TableDiff, TableFormat, compare_tables, read_model};
+use mv_formats::{Source, TableDiff, TableFormat, compare_tables, describe, read_model};
 use mv_graph::diff::Change;
 use mv_graph::{Component, FileEntry, RepoPath};
 
@@ -96,7 +96,7 @@ pub fn view(
     if !text_first && let Some(text) = lines()? {
         return Ok(text);
     }
-    Ok(View::Opaque(Opaque { why, ..Opaque::default() }))
+    Ok(View::Opaque(Opaque { from: old.described()?, to: new.described()?, why }))
 }
 
 /// One side of a change; the bytes are none when nothing is there.
@@ -117,6 +117,16 @@ impl Side {
     fn model(&self) -> Result<Option<mv_formats::Model>, Fault> {
         let Some(bytes) = &self.bytes else { return Ok(None) };
         bytes.told(read_model(&self.name, bytes))
+    }
+
+    fn described(&self) -> Result<Option<String>> {
+        let Some(bytes) = &self.bytes else { return Ok(None) };
+        match bytes.told(describe(&self.name, bytes)) {
+            Ok(words) => Ok(words),
+            Err(Fault::Bytes(error)) => Err(error),
+            // What cannot be told is not told.
+            Err(Fault::Format(_)) => Ok(None),
+        }
     }
 }
 
