@@ -78,8 +78,10 @@ pub struct CommitOutcome {
     pub changes: Vec<Change>,
     /// Things that were not versioned, and why.
     pub skipped: Vec<(String, String)>,
-    /// What could not be learned of the environment and of git beside the project.
+    /// What of the environment could not be read.
     pub notes: Vec<String>,
+    /// What is missing in the version and should not be.
+    pub warnings: Vec<String>,
 }
 
 /// Makes a version of the working tree.
@@ -112,7 +114,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     }
     let (components, totals) = store_trees(&files, &writer)?;
     let mut manifest = describe(repo, &snapshot, options, components, session)?;
-    let notes = around(repo, &mut manifest, &writer, session)?;
+    let (notes, warnings) = around(repo, &mut manifest, &writer, session)?;
     let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
     let written = writer.finish()?;
     publish(repo, options, &manifest, id, &written, session)?;
@@ -135,6 +137,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         changes,
         skipped: skipped(&snapshot),
         notes,
+        warnings,
     })
 }
 
@@ -402,18 +405,18 @@ fn describe(
 }
 
 /// Adds what is around the project now: its environment, and the git commit beside it. What cannot
-/// be learned is left out and told.
+/// be learned is left out and told: notes of the environment, warnings of git.
 fn around(
     repo: &Repo,
     manifest: &mut Manifest,
     writer: &StoreWriter<'_>,
     session: &Session,
-) -> Result<Vec<String>> {
-    let mut notes = Vec::new();
+) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut notes, mut warnings) = (Vec::new(), Vec::new());
     let surroundings = &session.surroundings;
     manifest.environment = environment::store(repo.root(), surroundings, writer, &mut notes)?;
-    manifest.source = source::look_noting(repo.root(), surroundings, &mut notes);
-    Ok(notes)
+    manifest.source = source::look_noting(repo.root(), surroundings, &mut warnings);
+    Ok((notes, warnings))
 }
 
 /// Given values over earlier ones, sorted by name; the last of a name counts.

@@ -8,6 +8,7 @@
 mod changes;
 mod conda;
 mod document;
+mod export;
 mod interpreter;
 mod look;
 mod machine;
@@ -24,6 +25,7 @@ use crate::surroundings::Surroundings;
 
 pub use changes::{EnvironmentChange, changes};
 pub use document::{CondaPackage, Environment, MAX_ENVIRONMENT};
+pub use export::{Export, conda_environment, requirements};
 
 /// The present environment of the project at `root`. Costs a look at one file for each package.
 #[must_use]
