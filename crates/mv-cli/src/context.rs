@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use mv_graph::{DayEdge, RefName, Time};
-use mv_repo::{PathArg, Repo, Session};
+use mv_repo::{PathArg, Repo, Session, Surroundings};
 use mv_store::{Nonces, Progress};
 
 use crate::args::Global;
@@ -97,8 +97,28 @@ impl<'h> Context<'h> {
             boot_id: self.host.boot_id.clone(),
             uid: self.host.uid,
             trust_any_owner: self.host.variable("MV_TRUST_ANY_OWNER").is_some_and(|v| v != "0"),
+            surroundings: self.surroundings(),
             progress: self.progress.clone(),
         })
+    }
+
+    /// What the shell and the machine tell of the environment; nothing else of the variables is
+    /// looked at.
+    fn surroundings(&self) -> Surroundings {
+        let host = self.host;
+        let folder = |name| host.variable(name).map(PathBuf::from);
+        let path = host.variable("PATH").map(|path| std::env::split_paths(path).collect());
+        Surroundings {
+            virtual_env: folder("VIRTUAL_ENV"),
+            conda_prefix: folder("CONDA_PREFIX"),
+            path: path.unwrap_or_default(),
+            home: folder("HOME"),
+            config_home: folder("XDG_CONFIG_HOME"),
+            pyenv_version: host.text_variable("PYENV_VERSION").map(str::to_owned),
+            no_user_site: host.variable("PYTHONNOUSERSITE").is_some(),
+            system_root: host.system_root.clone(),
+            machine: host.machine.clone(),
+        }
     }
 
     /// The repository around the directory, with a session whose author its configuration may name.

@@ -82,6 +82,13 @@ impl Failure {
         Failure::new("corrupt", INTEGRITY, message)
     }
 
+    /// A version was made without looking at the environment.
+    pub(crate) fn no_environment(version: &str) -> Failure {
+        let message = format!("no environment was captured with `{version}`");
+        Failure::new("no_environment", USAGE, message)
+            .hint("capture the present one with `mv commit --allow-empty -m MESSAGE`")
+    }
+
     /// A command of a later version.
     pub(crate) fn not_yet(word: &str) -> Failure {
         Failure::new("not_yet", USAGE, format!("`mv {word}` is not in this version yet"))

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use mv_graph::Time;
+use mv_repo::Machine;
 
 /// What one run of the program sees of the machine and the user.
 pub struct Host {
@@ -31,6 +32,10 @@ pub struct Host {
     pub uid: u32,
     /// The name of the machine.
     pub hostname: String,
+    /// What the kernel calls the machine.
+    pub machine: Machine,
+    /// Where the system's files are, `/`; none when the system is not to be looked at.
+    pub system_root: Option<PathBuf>,
     /// The file this program runs from, to find the next `mv` on PATH.
     pub executable: Option<PathBuf>,
     /// Where data goes.
@@ -75,6 +80,8 @@ impl Host {
     pub fn from_process(argv0: OsString) -> Host {
         let out = io::stdout();
         let err = io::stderr();
+        let uname = rustix::system::uname();
+        let text = |s: &std::ffi::CStr| s.to_string_lossy().into_owned();
         let width = if out.is_terminal() { columns() } else { None };
         Host {
             argv0,
@@ -84,7 +91,13 @@ impl Host {
             random: Box::new(random),
             boot_id: boot_id(),
             uid: rustix::process::getuid().as_raw(),
-            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            hostname: text(uname.nodename()),
+            machine: Machine {
+                system: text(uname.sysname()),
+                release: text(uname.release()),
+                arch: text(uname.machine()),
+            },
+            system_root: Some(PathBuf::from("/")),
             executable: std::env::current_exe().ok(),
             stdout: Stream::new(raw(&out), out.is_terminal()),
             stderr: Stream::new(raw(&err), err.is_terminal()),
@@ -200,6 +213,8 @@ pub(crate) mod tests {
             boot_id: "boot".into(),
             uid: 1000,
             hostname: "machine".into(),
+            machine: Machine::default(),
+            system_root: None,
             executable: None,
             stdout: Stream::new(Box::new(io::sink()), false),
             stderr: Stream::new(Box::new(io::sink()), false),

@@ -4,21 +4,20 @@
 //! given lossily in `path` and exactly in `path_hex`.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use mv_formats::Tensor;
 use mv_graph::diff::Change;
 use mv_graph::{Component, Manifest, RepoPath, Scalar, Source};
 use mv_repo::Repo;
 use mv_repo::diff::bytes_of;
+use mv_repo::environment::{Environment, MAX_ENVIRONMENT};
 use mv_store::{Hash, Kind};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::failure::Result;
-
-/// The largest captured environment that is shown.
-const ENVIRONMENT_CAP: u64 = 16 << 20;
 
 /// A path, with its bytes when they are not UTF-8.
 #[derive(Serialize)]
@@ -91,7 +90,7 @@ pub(crate) struct ManifestDocument<'a> {
     components: Parts<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<Vec<&'static str>>,
-    environment: Option<Value>,
+    environment: Option<&'a Value>,
     params: Scalars<'a>,
     metrics: Scalars<'a>,
     metadata: Texts<'a>,
@@ -105,7 +104,7 @@ impl<'a> ManifestDocument<'a> {
         manifest: &'a Manifest,
         version: &'a str,
         tags: &'a [String],
-        environment: Option<Value>,
+        environment: Option<&'a Value>,
     ) -> Self {
         ManifestDocument {
             id: id.to_hex(),
@@ -218,36 +217,39 @@ impl<T: Serialize, I: Iterator<Item = T>> Serialize for Array<I> {
 
 /// Captured environments, each read once however many versions share it.
 #[derive(Default)]
-pub(crate) struct Environments(HashMap<Hash, Value>);
+pub(crate) struct Environments(HashMap<Hash, Rc<Value>>);
 
 impl Environments {
-    /// The environment of a version: its id and what was captured.
-    pub(crate) fn of(&mut self, repo: &Repo, manifest: &Manifest) -> Result<Option<Value>> {
+    /// The environment of a version; of one that cannot be understood only its id.
+    pub(crate) fn of(&mut self, repo: &Repo, manifest: &Manifest) -> Result<Option<Rc<Value>>> {
         let Some(id) = manifest.environment else { return Ok(None) };
         if let Some(known) = self.0.get(&id) {
-            return Ok(Some(known.clone()));
+            return Ok(Some(Rc::clone(known)));
         }
-        let bytes = repo.store().get(Kind::Blob, &id, ENVIRONMENT_CAP)?;
-        let mut document = serde_json::Map::new();
-        document.insert("id".to_owned(), id.to_hex().into());
-        let captured: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        for key in ["python", "os"] {
-            document.insert(key.to_owned(), captured.get(key).cloned().unwrap_or(Value::Null));
-        }
-        let packages = captured.get("packages").cloned();
-        document.insert(
-            "packages".to_owned(),
-            packages.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        );
-        if let Value::Object(fields) = captured {
-            for (key, value) in fields {
-                document.entry(key).or_insert(value);
-            }
-        }
-        let document = Value::Object(document);
-        self.0.insert(id, document.clone());
+        let bytes = repo.store().get(Kind::Blob, &id, MAX_ENVIRONMENT)?;
+        let captured = Environment::decode(&bytes, &id).unwrap_or_default();
+        let document = Rc::new(environment(Some(&id), &captured));
+        self.0.insert(id, Rc::clone(&document));
         Ok(Some(document))
     }
+}
+
+/// `{"id","python","os","packages",…}`: what was captured, with what conda alone installed among
+/// the packages. The present environment has no id.
+pub(crate) fn environment(id: Option<&Hash>, captured: &Environment) -> Value {
+    let packages: serde_json::Map<String, Value> =
+        captured.installed().into_iter().map(|(name, v)| (name.to_owned(), v.into())).collect();
+    let mut document = serde_json::Map::new();
+    document.insert("id".to_owned(), id.map(Hash::to_hex).into());
+    document.insert("python".to_owned(), captured.python.clone().into());
+    document.insert("os".to_owned(), captured.os.clone().into());
+    document.insert("packages".to_owned(), packages.into());
+    if let Ok(Value::Object(fields)) = serde_json::to_value(captured) {
+        for (key, value) in fields {
+            document.entry(key).or_insert(value);
+        }
+    }
+    document.into()
 }
 
 #[cfg(test)]

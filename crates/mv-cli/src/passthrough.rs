@@ -46,6 +46,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "fsck",
     "gc",
     "du",
+    "env",
     "config",
     "completions",
     "help",
@@ -54,8 +55,8 @@ pub(crate) const COMMANDS: &[&str] = &[
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
 pub(crate) const RESERVED: &[&str] = &[
-    "merge", "metrics", "params", "best", "env", "stage", "remote", "push", "fetch", "pull",
-    "clone", "repack", "plot", "bisect",
+    "merge", "metrics", "params", "best", "stage", "remote", "push", "fetch", "pull", "clone",
+    "repack", "plot", "bisect",
 ];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.

@@ -15,12 +15,14 @@ use mv_graph::{
 use mv_store::{Hash, IoContext as _, Kind, StoreWriter, Task, Unit, Written};
 use rayon::prelude::*;
 
+use crate::environment;
 use crate::error::{Error, Result};
 use crate::maintain;
 use crate::mark::Mark;
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
+use crate::source;
 use crate::status::skipped;
 use crate::tag;
 use crate::worktree::{read_link, read_stable};
@@ -76,6 +78,10 @@ pub struct CommitOutcome {
     pub changes: Vec<Change>,
     /// Things that were not versioned, and why.
     pub skipped: Vec<(String, String)>,
+    /// What of the environment could not be read.
+    pub notes: Vec<String>,
+    /// What is missing in the version and should not be.
+    pub warnings: Vec<String>,
 }
 
 /// Makes a version of the working tree.
@@ -107,7 +113,8 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         return Err(Error::NothingToCommit);
     }
     let (components, totals) = store_trees(&files, &writer)?;
-    let manifest = describe(repo, &snapshot, options, components, session)?;
+    let mut manifest = describe(repo, &snapshot, options, components, session)?;
+    let (notes, warnings) = around(repo, &mut manifest, &writer, session)?;
     let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
     let written = writer.finish()?;
     publish(repo, options, &manifest, id, &written, session)?;
@@ -129,6 +136,8 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         files: totals.0,
         changes,
         skipped: skipped(&snapshot),
+        notes,
+        warnings,
     })
 }
 
@@ -381,7 +390,7 @@ fn describe(
     let manifest = Manifest {
         parents,
         components,
-        environment: amended.and_then(|m| m.environment),
+        environment: None,
         model_name: repo.config()?.name,
         params: merged(amended.map(|m| &m.params), &options.params),
         metrics: merged(amended.map(|m| &m.metrics), &options.metrics),
@@ -389,10 +398,25 @@ fn describe(
         message,
         author: author.unwrap_or_else(|| session.author.clone()),
         created: session.now,
-        source: amended.and_then(|m| m.source.clone()),
+        source: None,
     };
     manifest.validate()?;
     Ok(manifest)
+}
+
+/// Adds what is around the project now: its environment, and the git commit beside it. What cannot
+/// be learned is left out and told: notes of the environment, warnings of git.
+fn around(
+    repo: &Repo,
+    manifest: &mut Manifest,
+    writer: &StoreWriter<'_>,
+    session: &Session,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut notes, mut warnings) = (Vec::new(), Vec::new());
+    let surroundings = &session.surroundings;
+    manifest.environment = environment::store(repo.root(), surroundings, writer, &mut notes)?;
+    manifest.source = source::look_noting(repo.root(), surroundings, &mut warnings);
+    Ok((notes, warnings))
 }
 
 /// Given values over earlier ones, sorted by name; the last of a name counts.

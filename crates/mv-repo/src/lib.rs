@@ -14,14 +14,17 @@ pub mod config;
 pub mod layout;
 pub mod worktree;
 
-mod session;
+mod surroundings;
 
-pub mod environment;
+mod session;
+mod url;
 
 mod repo;
 
 pub mod file_bytes;
 pub mod renames;
+pub mod environment;
+pub mod source;
 
 mod mark;
 mod snapshot;
@@ -56,3 +59,5 @@ pub mod gc;
 pub use error::{Error, Result};
 pub use repo::{InitOptions, InitOutcome, PathArg, Repo};
 pub use session::Session;
+pub use surroundings::{Machine, Surroundings};
+pub use url::without_credentials;

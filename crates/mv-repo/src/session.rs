@@ -4,6 +4,8 @@
 use mv_graph::{Person, Time};
 use mv_store::{Nonces, Progress};
 
+use crate::surroundings::Surroundings;
+
 /// The circumstances of one command.
 #[derive(Debug)]
 pub struct Session {
@@ -20,6 +22,8 @@ pub struct Session {
     pub uid: u32,
     /// Opens repositories that belong to other users as well.
     pub trust_any_owner: bool,
+    /// The machine and the shell, for the environment that a version is made in.
+    pub surroundings: Surroundings,
     /// Counters to watch, and the way to stop.
     pub progress: Progress,
 }

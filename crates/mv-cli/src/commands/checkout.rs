@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use mv_graph::Component;
 use mv_repo::checkout::{CheckoutOptions, checkout};
 
-use crate::commands::shared;
+use crate::commands::{env, shared};
 use crate::context::{Context, parse_name};
 use crate::failure::{Failure, Result};
 
@@ -55,7 +55,17 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         force: args.force,
     };
     let done = checkout(&repo, &options, &session)?;
-    let code = shared::checked_out(context, &done)?;
+    let whole = options.only.is_empty() && options.paths.is_empty() && done.failed.is_empty();
+    let asked = whole && (context.ui.json || !context.ui.quiet);
+    let environment = if asked { env::against_present(&repo, &done.id, &session) } else { None };
+    let code = shared::checked_out(context, &done, environment.as_deref())?;
+    if let Some(changes) = environment.filter(|changes| !changes.is_empty()) {
+        let what = env::in_short(&changes);
+        context.ui.note(format!(
+            "environment differs from this version: {what}; see `{} env check`",
+            context.host.program()
+        ));
+    }
     if done.branch.is_none() && options.only.is_empty() && options.paths.is_empty() {
         context.ui.hint("to commit on top of it make a branch first: `mv checkout -b NEW`");
     }

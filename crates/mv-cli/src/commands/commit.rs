@@ -6,7 +6,7 @@ use mv_graph::{Person, Scalar};
 use mv_repo::commit::{CommitOptions, CommitOutcome, commit};
 use serde::Serialize;
 
-use crate::commands::shared;
+use crate::commands::{env, shared};
 use crate::context::{Context, parse_name};
 use crate::failure::{Failure, Result};
 use crate::format;
@@ -82,9 +82,14 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         amend: args.amend,
         paths: context.paths(&repo, &args.paths)?,
     };
-    let done = commit(&repo, &options, &session)?;
+    let done = commit(&repo, &options, &session).map_err(|error| match error {
+        mv_repo::Error::NothingToCommit => env::nothing_to_commit(&repo, &session),
+        other => other.into(),
+    })?;
     let ui = &context.ui;
     shared::skipped(ui, &done.skipped);
+    done.warnings.iter().for_each(|warning| ui.warn(format::text(warning)));
+    env::notes(ui, &done.notes);
     if ui.json {
         ui.document(&Document {
             id: done.id.to_hex(),

@@ -67,8 +67,8 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         let mut environments = Environments::default();
         let environments: Vec<_> =
             entries.iter().map(|e| environments.of(&repo, &e.manifest)).collect::<Result<_>>()?;
-        let documents = entries.iter().zip(environments).map(|(e, environment)| {
-            ManifestDocument::new(&e.id, &e.manifest, &e.version, &e.tags, environment)
+        let documents = entries.iter().zip(&environments).map(|(e, environment)| {
+            ManifestDocument::new(&e.id, &e.manifest, &e.version, &e.tags, environment.as_deref())
                 .in_history(&e.branches, &e.changed)
         });
         ui.document(&crate::json::array(documents))?;

@@ -14,6 +14,7 @@ mod diff_markdown;
 mod diff_screen;
 mod diff_words;
 mod du;
+mod env;
 mod fsck;
 mod gc;
 mod init;
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Fsck(fsck::Args),
     Gc(gc::Args),
     Du(du::Args),
+    Env(env::Args),
     Config(config::Args),
     Completions(completions::Args),
     Demo(demo::Args),
@@ -82,6 +84,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Fsck(args) => fsck::run(context, &args),
         Command::Gc(args) => gc::run(context, &args),
         Command::Du(_) => du::run(context),
+        Command::Env(args) => env::run(context, args),
         Command::Config(args) => config::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Demo(args) => demo::run(context, args),

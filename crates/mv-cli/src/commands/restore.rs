@@ -28,5 +28,5 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     let (repo, session) = context.open()?;
     let options = RestoreOptions { from: args.from, paths: context.paths(&repo, &args.paths)? };
     let done = restore(&repo, &options, &session)?;
-    shared::checked_out(context, &done)
+    shared::checked_out(context, &done, None)
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use mv_graph::diff::{Change, ChangeKind};
 use mv_graph::{Component, Mode, RepoPath, Scalar};
 use mv_repo::checkout::CheckoutOutcome;
+use mv_repo::environment::EnvironmentChange;
 use mv_store::Hash;
 use serde::Serialize;
 
@@ -121,6 +122,9 @@ struct CheckoutDocument<'a> {
     bytes: u64,
     failed: Vec<FailedDocument<'a>>,
     saved: Option<String>,
+    /// Whether Python or packages are others now; not there when it was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment_differs: Option<bool>,
 }
 
 /// A file that could not be written.
@@ -137,7 +141,12 @@ pub(crate) fn failed_documents(failed: &[(RepoPath, String)]) -> Vec<FailedDocum
 }
 
 /// Tells how `checkout` or `restore` ended; files that could not be written make it a failure.
-pub(crate) fn checked_out(context: &Context<'_>, done: &CheckoutOutcome) -> Result<u8> {
+/// `environment` is how the present one differs from the version's, if that was looked at.
+pub(crate) fn checked_out(
+    context: &Context<'_>,
+    done: &CheckoutOutcome,
+    environment: Option<&[EnvironmentChange]>,
+) -> Result<u8> {
     let ui = &context.ui;
     if ui.json {
         ui.document(&CheckoutDocument {
@@ -149,6 +158,7 @@ pub(crate) fn checked_out(context: &Context<'_>, done: &CheckoutOutcome) -> Resu
             bytes: done.bytes,
             failed: failed_documents(&done.failed),
             saved: done.saved.map(|id| id.to_hex()),
+            environment_differs: environment.map(|changes| !changes.is_empty()),
         })?;
     } else {
         ui.say(position(ui, done.branch.as_deref(), Some(&done.id), Some(&done.version)));

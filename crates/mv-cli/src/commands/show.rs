@@ -1,9 +1,10 @@
 //! `mv show`: one version, whole.
 
-use mv_graph::{Component, Manifest};
+use mv_graph::{Component, Manifest, Source};
+use mv_repo::environment;
 use mv_store::Hash;
-use serde_json::Value;
 
+use crate::commands::env;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::format;
@@ -26,12 +27,17 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
     let manifest = repo.manifest(&id)?;
     let version = repo.version_of(&id, &manifest);
     let tags = repo.tags_of(&id);
-    let environment = Environments::default().of(&repo, &manifest)?;
     let ui = &context.ui;
     if ui.json {
+        let environment = Environments::default().of(&repo, &manifest)?;
+        let environment = environment.as_deref();
         ui.document(&ManifestDocument::new(&id, &manifest, &version, &tags, environment))?;
     } else {
-        print(ui, &id, &manifest, &version, &tags, environment.as_ref());
+        let environment = match environment::read(&repo, &manifest) {
+            Ok(captured) => captured.as_ref().map(env::summary),
+            Err(error) => Some(format!("not readable: {error}")),
+        };
+        print(ui, &id, &manifest, &version, &tags, environment);
     }
     Ok(0)
 }
@@ -42,7 +48,7 @@ fn print(
     manifest: &Manifest,
     version: &str,
     tags: &[String],
-    environment: Option<&Value>,
+    environment: Option<String>,
 ) {
     let paint = ui.paint;
     ui.line(format!("version {}", paint.paint(Role::Name, format::text(version))));
@@ -58,14 +64,10 @@ fn print(
     ui.line(format!("Author:  {}", format::text(&manifest.author.to_string())));
     ui.line(format!("Date:    {}", manifest.created.to_display()));
     if let Some(source) = &manifest.source {
-        let branch = source.branch.as_deref().map(|b| format!(" on {b}")).unwrap_or_default();
-        let dirty = if source.dirty { ", with changes" } else { "" };
-        let url = source.url.as_deref().map(|u| format!(" from {u}")).unwrap_or_default();
-        let text = format!("{} {}{branch}{dirty}{url}", source.vcs, source.commit);
-        ui.line(format!("Source:  {}", format::text(&text)));
+        ui.line(format!("Source:  {}", format::text(&source_line(source))));
     }
     if let Some(environment) = environment {
-        ui.line(format!("Environment: {}", environment_line(environment)));
+        ui.line(format!("Environment: {}", format::text(&environment)));
     }
     ui.line("");
     for line in manifest.message.trim().lines() {
@@ -88,17 +90,13 @@ fn print(
     pairs(ui, "metadata", manifest.metadata.iter().map(|(n, v)| (n.as_str(), v.clone())));
 }
 
-/// `python 3.12.1, linux, 84 packages (3f2a9c1b2d3e)`.
-fn environment_line(environment: &Value) -> String {
-    let text = |key: &str| environment.get(key).and_then(Value::as_str);
-    let mut parts = Vec::new();
-    parts.extend(text("python").map(|v| format!("python {v}")));
-    parts.extend(text("os").map(str::to_owned));
-    let packages =
-        environment.get("packages").and_then(Value::as_object).map_or(0, serde_json::Map::len);
-    parts.push(format::count(packages as u64, "package"));
-    let id: String = text("id").unwrap_or_default().chars().take(12).collect();
-    format::text(&format!("{} ({id})", parts.join(", ")))
+/// `git 1a2b3c4 (main, dirty) https://host/project.git`.
+fn source_line(source: &Source) -> String {
+    let short: String = source.commit.chars().take(12).collect();
+    let branch = source.branch.as_deref().unwrap_or("no branch");
+    let dirty = if source.dirty { ", dirty" } else { "" };
+    let url = source.url.as_deref().map(|url| format!(" {url}")).unwrap_or_default();
+    format!("{} {short} ({branch}{dirty}){url}", source.vcs)
 }
 
 /// A titled block of names and values, or nothing.
