@@ -144,6 +144,9 @@ impl From<mv_repo::Error> for Failure {
             }
             E::Blocked { .. } => Failure::new("blocked", NO, message)
                 .hint("move it away, then `mv checkout` again"),
+            E::Values { .. } => Failure::new("usage", USAGE, message).hint(
+                "correct the file, or name others as `files` under `[params]` or `[metrics]` in `mv.toml`",
+            ),
             E::Io { path, source, .. } => system(message, &path, &source),
             // Invalid, UnknownKey, BadName and whatever the library adds: the caller's input.
             _ => Failure::new("usage", USAGE, message),

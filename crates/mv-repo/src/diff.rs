@@ -5,6 +5,7 @@ use mv_graph::{Component, Manifest, Mode, Scalar, Time};
 use mv_store::{Hash, IoContext as _};
 
 use crate::error::Result;
+use crate::measures::{self, Values};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};
@@ -68,9 +69,9 @@ pub struct DiffOutcome {
     pub to: DiffSide,
     /// Files that differ, by path.
     pub changes: Vec<Change>,
-    /// Hyper-parameters that differ, by name. Empty against the working tree.
+    /// Hyper-parameters that differ, by name; against the working tree, those that files give.
     pub params: Vec<ScalarChange>,
-    /// Metrics that differ, by name.
+    /// Metrics that differ, likewise.
     pub metrics: Vec<ScalarChange>,
     /// Metadata that differs, by name.
     pub metadata: Vec<TextChange>,
@@ -158,14 +159,38 @@ fn against_files(repo: &Repo, from: Option<Side<'_>>, session: &Session) -> Resu
     let mut snapshot =
         Snapshot::take_against(repo, from.map(|(id, manifest)| (id, manifest.clone())), session)?;
     snapshot.examine(Depth::Content, session)?;
+    let (params, metrics) = measures_now(repo, from, session)?;
     Ok(DiffOutcome {
         from: side(repo, from),
         to: DiffSide { id: None, label: "working tree".into(), created: None },
         changes: snapshot.changes(),
-        params: Vec::new(),
-        metrics: Vec::new(),
+        params,
+        metrics,
         metadata: Vec::new(),
     })
+}
+
+/// What files give now against what the version's own files gave. A value that is typed at each
+/// commit is in no file: it is not gone. One that an ignored file gives is compared with what was
+/// recorded. A file that cannot be understood has no values to compare, only text.
+fn measures_now(
+    repo: &Repo,
+    from: Option<Side<'_>>,
+    session: &Session,
+) -> Result<(Vec<ScalarChange>, Vec<ScalarChange>)> {
+    let now = measures::understood(measures::of_worktree(repo, session))?;
+    let was = from.map(|(_, manifest)| measures::understood(measures::of_files(repo, manifest)));
+    let was = was.transpose()?.unwrap_or_default();
+    let changes = |recorded: Option<&Vec<(String, Scalar)>>, was: Values, now: Values| {
+        let recorded = recorded.into_iter().flatten().filter(|(name, _)| now.contains_key(name));
+        let was: Values = recorded.cloned().chain(was).collect();
+        scalars(&Vec::from_iter(was), &Vec::from_iter(now))
+    };
+    let manifest = from.map(|(_, manifest)| manifest);
+    Ok((
+        changes(manifest.map(|m| &m.params), was.params, now.params),
+        changes(manifest.map(|m| &m.metrics), was.metrics, now.metrics),
+    ))
 }
 
 /// Both sides of a changed file as text; none when either is large, binary or no file. A side that

@@ -23,6 +23,8 @@ mod repo;
 mod mark;
 mod snapshot;
 
+pub mod measures;
+
 mod maintain;
 pub mod tag;
 
@@ -40,6 +42,7 @@ pub mod undo;
 pub mod log;
 pub mod ls;
 pub mod reflog;
+pub mod versions;
 
 pub mod archive;
 pub mod cat;
