@@ -9,6 +9,7 @@ mod repo {
     mod checkout_table;
     mod damage;
     mod hostile;
+    mod measures;
     mod model;
     mod names;
     mod parallel;

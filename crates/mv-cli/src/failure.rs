@@ -82,6 +82,11 @@ impl Failure {
         Failure::new("corrupt", INTEGRITY, message)
     }
 
+    /// The answer is no.
+    pub(crate) fn no(code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::new(code, NO, message)
+    }
+
     /// A command of a later version.
     pub(crate) fn not_yet(word: &str) -> Failure {
         Failure::new("not_yet", USAGE, format!("`mv {word}` is not in this version yet"))

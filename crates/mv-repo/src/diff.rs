@@ -5,7 +5,7 @@ use mv_graph::{Component, Manifest, Mode, Scalar, Time};
 use mv_store::{Hash, IoContext as _};
 
 use crate::error::Result;
-use crate::measures::{self, Values};
+use crate::measures::{self, Measures, Values};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};
@@ -178,9 +178,12 @@ fn measures_now(
     from: Option<Side<'_>>,
     session: &Session,
 ) -> Result<(Vec<ScalarChange>, Vec<ScalarChange>)> {
+    let was = match from {
+        Some((_, manifest)) => measures::understood(measures::of_files(repo, manifest))?,
+        None => Some(Measures::default()),
+    };
     let now = measures::understood(measures::of_worktree(repo, session))?;
-    let was = from.map(|(_, manifest)| measures::understood(measures::of_files(repo, manifest)));
-    let was = was.transpose()?.unwrap_or_default();
+    let Some((was, now)) = was.zip(now) else { return Ok((Vec::new(), Vec::new())) };
     let changes = |recorded: Option<&Vec<(String, Scalar)>>, was: Values, now: Values| {
         let recorded = recorded.into_iter().flatten().filter(|(name, _)| now.contains_key(name));
         let was: Values = recorded.cloned().chain(was).collect();

@@ -92,7 +92,7 @@ pub(crate) fn typed(
     snapshot: &Snapshot,
     manifest: &Manifest,
 ) -> Result<(Values, Values)> {
-    let was = understood(of_files(repo, manifest))?;
+    let was = understood(of_files(repo, manifest))?.unwrap_or_default();
     let ignored = gather(&repo.config()?, &mut |path| match snapshot.scan.get(path) {
         Some(_) => Ok(Source::Absent),
         None => on_disk(&snapshot.root, path),
@@ -109,11 +109,11 @@ pub(crate) fn typed(
     ))
 }
 
-/// Nothing where a file cannot be understood: for questions that must be answered all the same.
-pub(crate) fn understood(measures: Result<Measures>) -> Result<Measures> {
+/// None where a file cannot be understood: for questions that must be answered all the same.
+pub(crate) fn understood(measures: Result<Measures>) -> Result<Option<Measures>> {
     match measures {
-        Err(Error::Values { .. }) => Ok(Measures::default()),
-        other => other,
+        Err(Error::Values { .. }) => Ok(None),
+        other => other.map(Some),
     }
 }
 
