@@ -193,7 +193,7 @@ mod tests {
         ];
         let value = |row: usize, _: &str| values[row].clone();
         let lines = fit(&rows(6), &["auc".into()], &value, None).lines;
-        let column: Vec<&str> = lines.iter().map(|l| l.get(44..).unwrap_or_default()).collect();
+        let column: Vec<&str> = lines.iter().map(|l| l.get(47..).unwrap_or_default()).collect();
         assert_eq!(
             column,
             ["    auc", " 0.9", "12.3457", "      -", " 7", "    NaN", " 1e-9"],

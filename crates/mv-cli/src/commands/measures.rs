@@ -285,16 +285,24 @@ impl Serialize for Document<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
     use super::*;
     use crate::host::tests::{Shared, host_in};
     use crate::host::{Host, Stream};
+
+    static RUNS: AtomicU8 = AtomicU8::new(0);
 
     fn at(dir: &std::path::Path, line: &[&str], terminal: Option<usize>) -> (u8, String, String) {
         let (mut host, out, err): (Host, Shared, Shared) = host_in(dir);
         host.set("MV_AUTHOR_NAME", "Ada");
         host.set("MV_AUTHOR_EMAIL", "ada@example.org");
         host.set("NO_COLOR", "1");
+        host.set("MV_TRUST_ANY_OWNER", "1");
         host.width = terminal;
+        // Each run needs random bytes of its own.
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        host.random = Box::new(move || Ok([run; 32]));
         host.stdout = Stream::new(Box::new(out.clone()), terminal.is_some());
         let code = crate::run(line.iter().map(Into::into).collect(), &host);
         (code, out.text(), err.text())
@@ -308,7 +316,8 @@ mod tests {
             let metrics: Vec<String> = (0..9).map(|m| format!("\"score{m}\": {n}.{m}5")).collect();
             let text = format!("{{{}}}", metrics.join(","));
             std::fs::write(dir.path().join("metrics.json"), text).unwrap();
-            assert_eq!(at(dir.path(), &["commit", "-m", "x"], None).0, 0);
+            let (code, _, err) = at(dir.path(), &["commit", "-m", "x"], None);
+            assert_eq!(code, 0, "{err}");
         }
         for width in [40, 80, 200] {
             let (code, out, err) = at(dir.path(), &["metrics"], Some(width));
