@@ -2,6 +2,7 @@
 
 use mv_graph::Scalar;
 use serde::de::DeserializeSeed;
+use serde_saphyr::MessageFormatter as _;
 
 use super::flat::Flat;
 use super::json;
@@ -54,9 +55,13 @@ fn from_yaml(text: &str, flat: &mut Flat) -> Result<(), String> {
         flat.node().deserialize(parser)
     });
     read.map_err(|e| {
-        let e = e.without_snippet();
-        let message = e.to_string();
-        at_line(e.location().map_or(0, |l| l.line()), &message)
+        let line = e.location().map_or(0, |l| l.line());
+        // A mistake behind an alias is told at the alias, in its own words.
+        let mut inner = e.without_snippet();
+        while let serde_saphyr::Error::AliasError { error, .. } = inner {
+            inner = error;
+        }
+        at_line(line, &serde_saphyr::UserMessageFormatter.format_message(inner))
     })
 }
 

@@ -104,11 +104,13 @@ fn a_mistake_is_told_in_one_line_with_its_place() {
         (Format::Toml, "a = 1\nb = \n", "line 2: "),
         (Format::Toml, "a = 1\na = 2\n", "line 2: "),
         (Format::Yaml, "a: 1\nb: [1, 2\n", "line "),
-        (Format::Yaml, "a: 1\nb: 2\na: 3\n", "line 3: "),
-        (Format::Yaml, "a: 1\n---\nb: 2\n", "line "),
+        (Format::Yaml, "a: 1\nb: 2\na: 3\n", "line 3: duplicate mapping key `a`"),
+        (Format::Yaml, "a: 1\n---\nb: 2\n", "line 3: only single YAML document"),
+        (Format::Yaml, "a: &a {\"\\a\": 1}\nb: *a\n", "line 1: the name `a.\\x07`"),
     ] {
         let error = refused(format, text);
         assert!(error.starts_with(line), "{error}");
+        assert!(!error.contains("column") && !error.contains("Options"), "{error}");
     }
     assert_eq!(parse(Format::Json, b"{\n\"a\": \"\xff\"}").unwrap_err(), "line 2: not UTF-8");
 }
