@@ -10,6 +10,7 @@ mod repo {
     mod damage;
     mod diff;
     mod hostile;
+    mod measures;
     mod model;
     mod names;
     mod parallel;

@@ -89,6 +89,11 @@ impl Failure {
             .hint("capture the present one with `mv commit --allow-empty -m MESSAGE`")
     }
 
+    /// The answer is no.
+    pub(crate) fn no(code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::new(code, NO, message)
+    }
+
     /// A command of a later version.
     pub(crate) fn not_yet(word: &str) -> Failure {
         Failure::new("not_yet", USAGE, format!("`mv {word}` is not in this version yet"))
@@ -151,6 +156,9 @@ impl From<mv_repo::Error> for Failure {
             }
             E::Blocked { .. } => Failure::new("blocked", NO, message)
                 .hint("move it away, then `mv checkout` again"),
+            E::Values { .. } => Failure::new("usage", USAGE, message).hint(
+                "correct the file, or name others as `files` under `[params]` or `[metrics]` in `mv.toml`",
+            ),
             E::Io { path, source, .. } => system(message, &path, &source),
             // Invalid, UnknownKey, BadName and whatever the library adds: the caller's input.
             _ => Failure::new("usage", USAGE, message),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mv_graph::Time;
+use mv_graph::{Scalar, Time};
 
 /// Bytes with a decimal unit: `999 B`, `1.2 MB`, `34 MB`.
 pub(crate) fn bytes(n: u64) -> String {
@@ -42,6 +42,31 @@ pub(crate) fn quantity(n: u64) -> String {
 
 fn scaled(value: f64, unit: &str) -> String {
     if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// A value for a table: numbers with six digits that say something, text safe for a terminal.
+pub(crate) fn scalar(value: &Scalar) -> String {
+    match value {
+        Scalar::Float(number) => float(number.get()),
+        other => text(&other.to_string()),
+    }
+}
+
+/// A number with at most six significant digits: `0.9028`, `1.0`, `1.5e-7`.
+pub(crate) fn float(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() {
+        return Scalar::float(number).to_string();
+    }
+    let rounded = format!("{number:.5e}");
+    let (digits, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..7).contains(&exponent) {
+        let decimals = usize::try_from(5 - exponent).unwrap_or(0).max(1);
+        let plain = format!("{number:.decimals$}");
+        let short = plain.trim_end_matches('0');
+        return if short.ends_with('.') { format!("{short}0") } else { short.to_owned() };
+    }
+    format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// How long ago something was: `just now`, `3 days ago`.
@@ -152,6 +177,27 @@ mod tests {
         ];
         for (n, expected) in cases {
             assert_eq!(bytes(n), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_have_six_digits_at_most() {
+        let cases = [
+            (0.0, "0.0"),
+            (1.0, "1.0"),
+            (0.1 + 0.2, "0.3"),
+            (-12.3456789, "-12.3457"),
+            (1_234_567.8, "1234567.8"),
+            (12_345_678.0, "1.23457e7"),
+            (0.000_123_456_78, "0.000123457"),
+            (1.5e-7, "1.5e-7"),
+            (999_999.96, "1000000.0"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::MAX, "1.79769e308"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(float(number), expected);
         }
     }
 

@@ -184,7 +184,7 @@ impl Serialize for Parts<'_> {
 }
 
 /// Params or metrics as an object.
-struct Scalars<'a>(&'a [(String, Scalar)]);
+pub(crate) struct Scalars<'a>(pub(crate) &'a [(String, Scalar)]);
 
 impl Serialize for Scalars<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {

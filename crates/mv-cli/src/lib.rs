@@ -8,8 +8,11 @@
 
 mod args;
 mod author;
+mod axis;
+mod chart;
 mod commands;
 mod context;
+mod csv;
 mod failure;
 mod format;
 mod graph_lines;
@@ -20,9 +23,11 @@ mod progress;
 mod reference;
 mod signals;
 mod suggest;
+mod svg;
 mod table;
 mod text_diff;
 mod ui;
+mod value_table;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;

@@ -32,6 +32,10 @@ pub(crate) const COMMANDS: &[&str] = &[
     "log",
     "show",
     "diff",
+    "metrics",
+    "params",
+    "best",
+    "plot",
     "tag",
     "branch",
     "checkout",
@@ -54,10 +58,8 @@ pub(crate) const COMMANDS: &[&str] = &[
 ];
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
-pub(crate) const RESERVED: &[&str] = &[
-    "merge", "metrics", "params", "best", "stage", "remote", "push", "fetch", "pull", "clone",
-    "repack", "plot", "bisect",
-];
+pub(crate) const RESERVED: &[&str] =
+    &["merge", "stage", "remote", "push", "fetch", "pull", "clone", "repack", "bisect"];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.
 const GUARD: &str = "MV_PASSED_THROUGH";

@@ -19,6 +19,7 @@ use crate::environment;
 use crate::error::{Error, Result};
 use crate::maintain;
 use crate::mark::Mark;
+use crate::measures::{self, Measures};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
@@ -39,9 +40,9 @@ const GROUP: u64 = 256 << 10;
 pub struct CommitOptions {
     /// Why, for people. Needed unless amending.
     pub message: Option<String>,
-    /// Hyper-parameters.
+    /// Hyper-parameters, over those that files give.
     pub params: Vec<(String, Scalar)>,
-    /// Measurements.
+    /// Measurements, over those that files give.
     pub metrics: Vec<(String, Scalar)>,
     /// Anything else.
     pub metadata: Vec<(String, String)>,
@@ -87,7 +88,7 @@ pub struct CommitOutcome {
 /// Makes a version of the working tree.
 ///
 /// # Errors
-/// `NothingToCommit`, `Invalid`, `Policy` for a tag that is taken, `Unfinished` after an
+/// `NothingToCommit`, `Invalid`, `Values` for a file of params or metrics that cannot be understood, `Policy` for a tag that is taken, `Unfinished` after an
 /// interrupted checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
 pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<CommitOutcome> {
     let _lock = repo.lock()?;
@@ -98,8 +99,13 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     let mut snapshot = Snapshot::take(repo, session)?;
     Mark::refuse_pending(repo, session, &snapshot)?;
     check_paths(repo, options, &mut snapshot)?;
-    if snapshot.candidates.is_empty() && !wants_version(options) {
+    let wanted = wants_version(options, snapshot.head.as_ref().map(|(_, manifest)| manifest));
+    if snapshot.candidates.is_empty() && !wanted {
         return Err(Error::NothingToCommit);
+    }
+    if options.paths.is_empty() {
+        // A mistake in one of these files is told before anything large is stored.
+        measures::of_worktree(repo, session)?;
     }
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
     store_candidates(&mut snapshot, &options.paths, &writer, session)?;
@@ -108,12 +114,15 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     } else {
         partial(repo, &mut snapshot, &options.paths)?
     };
-    if changes.is_empty() && !wants_version(options) {
+    if changes.is_empty() && !wanted {
         snapshot.remember(repo, session);
         return Err(Error::NothingToCommit);
     }
+    let measures = measures::of_commit(repo, &snapshot, &files)?;
     let (components, totals) = store_trees(&files, &writer)?;
-    let mut manifest = describe(repo, &snapshot, options, components, session)?;
+    let mut left_out = skipped(&snapshot);
+    left_out.extend(measures.left_out.iter().cloned());
+    let mut manifest = describe(repo, &snapshot, options, (components, measures), session)?;
     let (notes, warnings) = around(repo, &mut manifest, &writer, session)?;
     let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
     let written = writer.finish()?;
@@ -135,14 +144,27 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         stored_bytes: written.stored_bytes,
         files: totals.0,
         changes,
-        skipped: skipped(&snapshot),
+        skipped: left_out,
         notes,
         warnings,
     })
 }
 
-fn wants_version(options: &CommitOptions) -> bool {
-    options.allow_empty || options.amend
+/// Whether there is to be a version even if no file changed: a value that was given and is not
+/// HEAD's is a change.
+fn wants_version(options: &CommitOptions, head: Option<&Manifest>) -> bool {
+    options.allow_empty
+        || options.amend
+        || differ(&options.params, head.map(|m| &m.params))
+        || differ(&options.metrics, head.map(|m| &m.metrics))
+        || differ(&options.metadata, head.map(|m| &m.metadata))
+}
+
+fn differ<T: Clone + PartialEq>(given: &[(String, T)], head: Option<&Vec<(String, T)>>) -> bool {
+    let last: BTreeMap<_, _> = given.iter().cloned().collect();
+    last.iter().any(|(name, value)| {
+        head.and_then(|all| all.iter().find(|(n, _)| n == name)).map(|(_, v)| v) != Some(value)
+    })
 }
 
 /// Refuses a path argument that names nothing, now or in HEAD.
@@ -371,7 +393,7 @@ fn describe(
     repo: &Repo,
     snapshot: &Snapshot,
     options: &CommitOptions,
-    components: [ComponentRef; 4],
+    (components, measures): ([ComponentRef; 4], Measures),
     session: &Session,
 ) -> Result<Manifest> {
     let amended = if options.amend {
@@ -387,14 +409,17 @@ fn describe(
         None => snapshot.head.iter().map(|(id, _)| *id).collect(),
     };
     let author = options.author.clone().or_else(|| amended.map(|m| m.author.clone()));
+    let typed = amended.map(|m| measures::typed(repo, snapshot, m)).transpose()?;
+    let (params, metrics) = typed.unwrap_or_default();
+    let metadata = amended.map(|m| m.metadata.iter().cloned().collect()).unwrap_or_default();
     let manifest = Manifest {
         parents,
         components,
         environment: None,
         model_name: repo.config()?.name,
-        params: merged(amended.map(|m| &m.params), &options.params),
-        metrics: merged(amended.map(|m| &m.metrics), &options.metrics),
-        metadata: merged(amended.map(|m| &m.metadata), &options.metadata),
+        params: merged([measures.params, params], &options.params),
+        metrics: merged([measures.metrics, metrics], &options.metrics),
+        metadata: merged([metadata], &options.metadata),
         message,
         author: author.unwrap_or_else(|| session.author.clone()),
         created: session.now,
@@ -420,8 +445,11 @@ fn around(
 }
 
 /// Given values over earlier ones, sorted by name; the last of a name counts.
-fn merged<T: Clone>(earlier: Option<&Vec<(String, T)>>, given: &[(String, T)]) -> Vec<(String, T)> {
-    let all: BTreeMap<_, _> = earlier.into_iter().flatten().chain(given).cloned().collect();
+fn merged<T: Clone, const N: usize>(
+    earlier: [BTreeMap<String, T>; N],
+    given: &[(String, T)],
+) -> Vec<(String, T)> {
+    let all: BTreeMap<_, _> = earlier.into_iter().flatten().chain(given.iter().cloned()).collect();
     all.into_iter().collect()
 }
 

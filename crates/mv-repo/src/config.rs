@@ -5,6 +5,7 @@
 //! neither can name anything to execute. Reading the patterns is left to `worktree::components`.
 
 mod local;
+mod value_files;
 
 use std::path::Path;
 
@@ -14,6 +15,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use local::LocalConfig;
+use value_files::{METRICS, PARAMS, RawFiles, value_files};
+pub use value_files::{ValueFile, ValueFormat};
 
 use crate::error::{Error, Result};
 
@@ -32,6 +35,10 @@ pub struct ProjectConfig {
     pub name: String,
     /// Which patterns make a path part of which component; the first rule that matches wins.
     pub components: Vec<ComponentRule>,
+    /// The files that params are read from; of two that give the same name the later counts.
+    pub params: Vec<ValueFile>,
+    /// The files that metrics are read from, likewise.
+    pub metrics: Vec<ValueFile>,
 }
 
 /// One `[[component]]` block.
@@ -49,6 +56,8 @@ struct RawProject {
     #[serde(default)]
     project: RawNames,
     component: Option<Vec<RawRule>>,
+    params: Option<RawFiles>,
+    metrics: Option<RawFiles>,
 }
 
 #[derive(Default, Deserialize)]
@@ -91,7 +100,12 @@ impl ProjectConfig {
             None => ProjectConfig::default().components,
             Some(rules) => rules.into_iter().map(ComponentRule::from).collect(),
         };
-        Ok(ProjectConfig { name: raw.project.name, components })
+        Ok(ProjectConfig {
+            name: raw.project.name,
+            components,
+            params: value_files("params", raw.params, &PARAMS)?,
+            metrics: value_files("metrics", raw.metrics, &METRICS)?,
+        })
     }
 
     /// Reads `mv.toml` in the project's root; none when there is no such file.
@@ -118,6 +132,8 @@ impl Default for ProjectConfig {
         ProjectConfig {
             name: String::new(),
             components: rules.into_iter().map(ComponentRule::from).collect(),
+            params: value_files("params", None, &PARAMS).expect("these are paths"),
+            metrics: value_files("metrics", None, &METRICS).expect("these are paths"),
         }
     }
 }

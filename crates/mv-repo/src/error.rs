@@ -39,6 +39,14 @@ pub enum Error {
         /// Why it is refused.
         detail: String,
     },
+    /// A file that params or metrics are read from is malformed or over a limit.
+    #[error("invalid `{path}`: {}", escape(.detail))]
+    Values {
+        /// The file.
+        path: RepoPath,
+        /// Where in it, and why it is refused.
+        detail: String,
+    },
     /// A configuration key that does not exist.
     #[error("unknown key `{}` in `{}`", escape(.key), shown(.path))]
     UnknownKey {

@@ -29,6 +29,8 @@ pub mod source;
 mod mark;
 mod snapshot;
 
+pub mod measures;
+
 mod maintain;
 pub mod tag;
 
@@ -46,6 +48,7 @@ pub mod undo;
 pub mod log;
 pub mod ls;
 pub mod reflog;
+pub mod versions;
 
 pub mod archive;
 pub mod cat;

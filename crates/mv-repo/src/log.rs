@@ -128,7 +128,8 @@ fn touches(repo: &Repo, manifest: &Manifest, paths: &[PathArg]) -> Result<bool> 
     Ok(changes.iter().any(|c| covered(paths, &c.path)))
 }
 
-fn tags_by_target(repo: &Repo) -> HashMap<Hash, Vec<String>> {
+/// The tags on each version, semantic versions first and highest first.
+pub(crate) fn tags_by_target(repo: &Repo) -> HashMap<Hash, Vec<String>> {
     let mut tags: Vec<_> = repo.state().tags.iter().filter_map(|t| Some((t.target?, t))).collect();
     tags.sort_by(|(_, a), (_, b)| b.version().cmp(&a.version()).then_with(|| a.name.cmp(&b.name)));
     let mut by_target: HashMap<Hash, Vec<String>> = HashMap::new();

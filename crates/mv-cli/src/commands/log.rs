@@ -7,6 +7,7 @@ use mv_graph::{DayEdge, Manifest, Scalar, Time};
 use mv_repo::log::{LogEntry, LogOptions, log};
 use mv_store::Hash;
 
+use crate::commands::shared;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::format;
@@ -80,6 +81,14 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     let page =
         Page { ui, now: session.now, metrics: &args.metrics, head: repo.state().head_target() };
     page.print(&entries, args.oneline, args.graph);
+    for name in &args.metrics {
+        if !entries.is_empty() && entries.iter().all(|e| e.manifest.metric(name).is_none()) {
+            ui.note(format!("no version here has the metric `{}`", format::text(name)));
+            let all =
+                entries.iter().flat_map(|e| e.manifest.metrics.iter().map(|(n, _)| n.clone()));
+            shared::near_name(ui, name, &all.collect::<Vec<_>>());
+        }
+    }
     Ok(0)
 }
 

@@ -1,6 +1,7 @@
 //! The commands: one file each, with its arguments, the call of the library and what is printed.
 
 mod archive;
+mod best;
 mod branch;
 mod cat;
 mod checkout;
@@ -20,6 +21,8 @@ mod gc;
 mod init;
 mod log;
 mod ls;
+mod measures;
+mod plot;
 mod reflog;
 mod reset;
 mod restore;
@@ -41,6 +44,10 @@ pub(crate) enum Command {
     Log(log::Args),
     Show(show::Args),
     Diff(diff::Args),
+    Metrics(measures::MetricsArgs),
+    Params(measures::ParamsArgs),
+    Best(best::Args),
+    Plot(plot::Args),
     Tag(tag::Args),
     Branch(branch::Args),
     Checkout(checkout::Args),
@@ -70,6 +77,10 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Log(args) => log::run(context, args),
         Command::Show(args) => show::run(context, &args),
         Command::Diff(args) => diff::run(context, args),
+        Command::Metrics(args) => measures::metrics(context, args),
+        Command::Params(args) => measures::params(context, args),
+        Command::Best(args) => best::run(context, args),
+        Command::Plot(args) => plot::run(context, args),
         Command::Tag(args) => tag::run(context, args),
         Command::Branch(args) => branch::run(context, &args),
         Command::Checkout(args) => checkout::run(context, args),

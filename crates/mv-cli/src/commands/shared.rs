@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::format;
 use crate::json::PathDocument;
+use crate::suggest;
 use crate::ui::{Role, Ui};
 
 /// Where HEAD is: `on branch main at v1.0.0 (3f2a9c…)`.
@@ -89,6 +90,13 @@ pub(crate) fn raw_paths<'a>(ui: &Ui<'_>, paths: impl Iterator<Item = &'a RepoPat
             // The failure is kept by the ui and told at the end.
             return;
         }
+    }
+}
+
+/// Hints at the name that was meant, when one is near.
+pub(crate) fn near_name(ui: &Ui<'_>, name: &str, known: &[String]) {
+    if let Some(near) = suggest::nearest(name, known) {
+        ui.hint(&format!("did you mean `{near}`?"));
     }
 }
 

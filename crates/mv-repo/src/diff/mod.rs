@@ -17,6 +17,7 @@ use mv_store::Hash;
 use crate::environment::EnvironmentChange;
 use crate::error::Result;
 use crate::renames::{Rename, renames};
+use crate::measures::{self, Measures, Values};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};
@@ -86,9 +87,9 @@ pub struct DiffOutcome {
     pub renames: Vec<Rename>,
     /// Parts of the environment that differ.
     pub environment: Vec<EnvironmentChange>,
-    /// Hyper-parameters that differ, by name. Empty against the working tree.
+    /// Hyper-parameters that differ, by name; against the working tree, those that files give.
     pub params: Vec<ScalarChange>,
-    /// Metrics that differ, by name.
+    /// Metrics that differ, likewise.
     pub metrics: Vec<ScalarChange>,
     /// Metadata that differs, by name.
     pub metadata: Vec<TextChange>,
@@ -244,15 +245,42 @@ fn against_files(repo: &Repo, from: Option<Side<'_>>, session: &Session) -> Resu
     let mut snapshot =
         Snapshot::take_against(repo, from.map(|(id, manifest)| (id, manifest.clone())), session)?;
     snapshot.examine(Depth::Content, session)?;
+    let (params, metrics) = measures_now(repo, from, session)?;
     Ok(DiffOutcome {
         from: side(repo, from),
         to: DiffSide { id: None, label: "working tree".into(), created: None },
         changes: snapshot.changes(),
         renames: Vec::new(),
         environment: Vec::new(),
-        params: Vec::new(),
-        metrics: Vec::new(),
+        params,
+        metrics,
         metadata: Vec::new(),
         suggested_bump: None,
     })
+}
+
+/// What files give now against what the version's own files gave. A value that is typed at each
+/// commit is in no file: it is not gone. One that an ignored file gives is compared with what was
+/// recorded. A file that cannot be understood has no values to compare, only text.
+fn measures_now(
+    repo: &Repo,
+    from: Option<Side<'_>>,
+    session: &Session,
+) -> Result<(Vec<ScalarChange>, Vec<ScalarChange>)> {
+    let was = match from {
+        Some((_, manifest)) => measures::understood(measures::of_files(repo, manifest))?,
+        None => Some(Measures::default()),
+    };
+    let now = measures::understood(measures::of_worktree(repo, session))?;
+    let Some((was, now)) = was.zip(now) else { return Ok((Vec::new(), Vec::new())) };
+    let changes = |recorded: Option<&Vec<(String, Scalar)>>, was: Values, now: Values| {
+        let recorded = recorded.into_iter().flatten().filter(|(name, _)| now.contains_key(name));
+        let was: Values = recorded.cloned().chain(was).collect();
+        scalars(&Vec::from_iter(was), &Vec::from_iter(now))
+    };
+    let manifest = from.map(|(_, manifest)| manifest);
+    Ok((
+        changes(manifest.map(|m| &m.params), was.params, now.params),
+        changes(manifest.map(|m| &m.metrics), was.metrics, now.metrics),
+    ))
 }
