@@ -5,7 +5,9 @@
 //! neither can name anything to execute. Reading the patterns is left to `worktree::components`.
 
 mod local;
+mod policy;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mv_graph::Component;
@@ -14,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use local::LocalConfig;
+pub use policy::{Bound, StagePolicy, Tolerance};
 
 use crate::error::{Error, Result};
 
@@ -32,6 +35,8 @@ pub struct ProjectConfig {
     pub name: String,
     /// Which patterns make a path part of which component; the first rule that matches wins.
     pub components: Vec<ComponentRule>,
+    /// Rules for promoting a version, by stage; `*` is for every stage.
+    pub stages: BTreeMap<String, StagePolicy>,
 }
 
 /// One `[[component]]` block.
@@ -49,6 +54,8 @@ struct RawProject {
     #[serde(default)]
     project: RawNames,
     component: Option<Vec<RawRule>>,
+    #[serde(default)]
+    stage: BTreeMap<String, policy::RawPolicy>,
 }
 
 #[derive(Default, Deserialize)]
@@ -91,7 +98,7 @@ impl ProjectConfig {
             None => ProjectConfig::default().components,
             Some(rules) => rules.into_iter().map(ComponentRule::from).collect(),
         };
-        Ok(ProjectConfig { name: raw.project.name, components })
+        Ok(ProjectConfig { name: raw.project.name, components, stages: policy::parse(raw.stage)? })
     }
 
     /// Reads `mv.toml` in the project's root; none when there is no such file.
@@ -100,6 +107,11 @@ impl ProjectConfig {
     /// As [`ProjectConfig::parse`]; `Invalid` over 1 MiB; `Io`.
     pub fn read(root: &Path) -> Result<Option<ProjectConfig>> {
         read_file(&root.join(PROJECT_FILE))?.map(|bytes| Self::parse(&bytes)).transpose()
+    }
+
+    /// The rules that hold for a stage: those for every stage, then its own.
+    pub fn policies(&self, stage: &str) -> impl Iterator<Item = &StagePolicy> {
+        [policy::EVERY, stage].into_iter().filter_map(|name| self.stages.get(name))
     }
 
     /// The commented file that `mv init` writes: the default rules under the given name.
@@ -118,6 +130,7 @@ impl Default for ProjectConfig {
         ProjectConfig {
             name: String::new(),
             components: rules.into_iter().map(ComponentRule::from).collect(),
+            stages: BTreeMap::new(),
         }
     }
 }

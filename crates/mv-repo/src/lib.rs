@@ -24,6 +24,7 @@ mod mark;
 mod snapshot;
 
 mod maintain;
+pub mod stage;
 pub mod tag;
 
 pub mod branch;

@@ -21,6 +21,7 @@ mod reset;
 mod restore;
 mod shared;
 mod show;
+mod stage;
 mod status;
 mod tag;
 mod undo;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Show(show::Args),
     Diff(diff::Args),
     Tag(tag::Args),
+    Stage(stage::Args),
     Branch(branch::Args),
     Checkout(checkout::Args),
     Restore(restore::Args),
@@ -66,6 +68,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Show(args) => show::run(context, &args),
         Command::Diff(args) => diff::run(context, args),
         Command::Tag(args) => tag::run(context, args),
+        Command::Stage(args) => stage::run(context, args),
         Command::Branch(args) => branch::run(context, &args),
         Command::Checkout(args) => checkout::run(context, args),
         Command::Restore(args) => restore::run(context, args),
