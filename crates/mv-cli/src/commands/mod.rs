@@ -22,6 +22,7 @@ mod restore;
 mod shared;
 mod show;
 mod stage;
+mod stage_json;
 mod status;
 mod tag;
 mod undo;

@@ -3,8 +3,8 @@
 use mv_graph::{DayEdge, RefName};
 use mv_repo::stage::{self, Move, StageOutcome};
 use mv_repo::{Repo, Session};
-use serde::Serialize;
 
+use crate::commands::stage_json::{HolderDocument, MoveDocument};
 use crate::context::{Context, parse_name};
 use crate::failure::{Failure, Result};
 use crate::format;
@@ -81,68 +81,6 @@ enum Action {
     },
 }
 
-/// Who plays a role.
-#[derive(Serialize)]
-struct HolderDocument<'a> {
-    name: &'a str,
-    target: Option<String>,
-    version: Option<&'a str>,
-    since: String,
-    by: String,
-    reason: &'a str,
-}
-
-impl<'a> From<&'a Move> for HolderDocument<'a> {
-    fn from(one: &'a Move) -> HolderDocument<'a> {
-        HolderDocument {
-            name: &one.name,
-            target: one.to.as_ref().map(|(id, _)| id.to_hex()),
-            version: one.to.as_ref().map(|(_, version)| version.as_str()),
-            since: one.at.to_rfc3339_utc(),
-            by: one.by.to_string(),
-            reason: &one.reason,
-        }
-    }
-}
-
-/// One move.
-#[derive(Serialize)]
-struct MoveDocument<'a> {
-    name: &'a str,
-    sequence: u64,
-    at: String,
-    by: String,
-    kind: &'static str,
-    from: Option<String>,
-    to: Option<String>,
-    from_version: Option<&'a str>,
-    to_version: Option<&'a str>,
-    reason: &'a str,
-    id: String,
-    /// Only after a command that may find nothing to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    moved: Option<bool>,
-}
-
-impl<'a> From<&'a Move> for MoveDocument<'a> {
-    fn from(one: &'a Move) -> MoveDocument<'a> {
-        MoveDocument {
-            name: &one.name,
-            sequence: one.sequence,
-            at: one.at.to_rfc3339_utc(),
-            by: one.by.to_string(),
-            kind: one.kind.as_str(),
-            from: one.from.as_ref().map(|(id, _)| id.to_hex()),
-            to: one.to.as_ref().map(|(id, _)| id.to_hex()),
-            from_version: one.from.as_ref().map(|(_, version)| version.as_str()),
-            to_version: one.to.as_ref().map(|(_, version)| version.as_str()),
-            reason: &one.reason,
-            id: one.id.to_hex(),
-            moved: None,
-        }
-    }
-}
-
 pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     match args.action.unwrap_or(Action::List) {
         Action::List => list(context),
@@ -189,8 +127,7 @@ fn change(
         action(&repo, &checked, &session).map_err(|e| unknown(&repo, name, e).policy_hint(hint))?;
     let (ui, newest) = (&context.ui, &outcome.newest);
     if ui.json {
-        let document = MoveDocument { moved: Some(outcome.moved), ..newest.into() };
-        ui.document(&document)?;
+        ui.document(&MoveDocument::from(&outcome))?;
     } else if outcome.moved {
         ui.say(arrow(ui, newest));
     } else {

@@ -80,6 +80,25 @@ fn the_bytes_of_a_ledger_entry_never_change() {
     assert!(hex(&first.encode().unwrap()).starts_with(&expected));
 }
 
+/// The entry that FORMAT.md spells out.
+#[test]
+fn the_example_of_the_format_s_description_is_what_is_written() {
+    let manifest = "10a51128b0eb9331b87fb7d4cd1ab5d397bbbc9c5af3b17e01e14e387ccf49e9";
+    let entry = LedgerEntry {
+        stage: name("production"),
+        sequence: 1,
+        previous: None,
+        from: None,
+        to: Hash::from_hex(manifest),
+        kind: MoveKind::Set,
+        by: Person::parse("Ada <ada@example.org>").unwrap(),
+        at: Time::parse("2026-01-02T03:04:05Z", 0).unwrap(),
+        reason: "first".into(),
+    };
+    let written = "e89dd36d387aadd9d5fb035f96945ae32ae4a26f574101994638d62466adaf89";
+    assert_eq!(mv_store::id_of(Kind::Blob, &entry.encode().unwrap()).to_hex(), written);
+}
+
 #[test]
 fn hostile_bytes_are_refused() {
     let bytes = sample().encode().unwrap();
