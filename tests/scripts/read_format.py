@@ -2,12 +2,13 @@
 """An independent reader of the stored format, written from docs/FORMAT.md and nothing else.
 
     read_format.py check   PROJECT                 verify every pack, record and version
-    read_format.py refs    PROJECT                 list HEAD, branches and tags
+    read_format.py refs    PROJECT                 list HEAD, branches, tags and stages
     read_format.py list    PROJECT REV             mode, id, length and path of every file
     read_format.py extract PROJECT REV DIR         write a version into a new directory
     read_format.py show    PROJECT REV             print the manifest
 
-PROJECT is the directory that holds `.mv`, or the `.mv` itself. REV is HEAD, a branch, a tag or 64 hex digits.
+PROJECT is the directory that holds `.mv`, or the `.mv` itself. REV is HEAD, a branch, a tag, a stage or 64
+hex digits.
 `--generation N` reads the refs as they were in that record. Exit code 0: all is well; 3: something is not as the
 format says; 2: usage.
 
@@ -605,7 +606,7 @@ def parse_record(data, what):
         "head": name() if r.variant(2) == 0 else r.target(),
         "branches": r.many(lambda: (name(), r.target())),
         "tags": r.many(tag),
-        "stages": r.many(lambda: (name(), r.target(), r.id())),
+        "stages": r.many(lambda: (name(), r.id(), r.target())),
         "tracking": r.many(lambda: (remote(), name(), r.target())),
         "remotes": r.many(lambda: (remote(), r.varint(), r.id())),
         "packs": r.many(r.id),
@@ -643,6 +644,30 @@ def parse_record(data, what):
     need(len(set(every)) == len(every), f"{what}: a pack in two lists")
     need(all(p[2] <= generation for p in s["condemned"] + s["deleting"]), f"{what}: retired in the future")
     return s
+
+
+def parse_entry(data, what):
+    need(len(data) <= 32 * KIB, f"{what}: too large")
+    r = Reader(data, what, b"MVld")
+    e = {
+        "stage": check_ref(r.text(), what),
+        "sequence": r.varint(),
+        "previous": r.option(r.target),
+        "from": r.option(r.target),
+        "to": r.option(r.target),
+        "kind": ("set", "rollback", "unset", "undo")[r.variant(4)],
+        "by": r.person(),
+        "at": r.time(),
+        "reason": r.text(16 * KIB),
+    }
+    r.end()
+    need(1 <= e["sequence"] <= 10_000_000, f"{what}: bad number")
+    need((e["sequence"] == 1) == (e["previous"] is None), f"{what}: bad previous entry")
+    need(e["sequence"] > 1 or e["from"] is None, f"{what}: the first takes from somebody")
+    need(e["from"] != e["to"], f"{what}: moves nothing")
+    wanted = {"set": True, "rollback": True, "unset": False}.get(e["kind"], e["to"] is not None)
+    need((e["to"] is not None) == wanted, f"{what}: not what its kind says")
+    return e
 
 
 # --- the repository (2, 3, 12) ----------------------------------------------------------------------------------
@@ -713,7 +738,8 @@ class Repository:
                 return head
             need(head in branches, f"HEAD is on `{head}`, which has no version yet")
             return branches[head]
-        found = branches.get(text) or tags.get(text)
+        stages = {s[0]: s[1] for s in state["stages"] if s[1] != ZERO}
+        found = branches.get(text) or tags.get(text) or stages.get(text)
         if found is None and len(text) == 64:
             found = bytes.fromhex(text)
         need(found, f"unknown revision `{text}`")
@@ -757,6 +783,21 @@ class Repository:
                 need(len(entries) == 1, f"{below!r} is in two components")
                 yield below, DIR, entries[0][2], 0
 
+    def ledger(self, stage):
+        """Checks the ledger of a stage; returns its entries, newest first (11)."""
+        name, to, entry = stage
+        to = None if to == ZERO else to
+        found = []
+        while entry:
+            what = f"ledger entry {entry.hex()}"
+            e = parse_entry(self.store.whole(BLOB, entry), what)
+            need(e["stage"] == name, f"{what}: of another stage")
+            need(e["to"] == to, f"{what}: leads elsewhere")
+            need(not found or found[-1]["sequence"] == e["sequence"] + 1, f"{what}: a number is skipped")
+            found.append(e)
+            entry, to = e["previous"], e["from"]
+        return found
+
     def chain(self):
         """Checks every record that is kept; returns them, newest first."""
         found, expected = [], None
@@ -774,7 +815,8 @@ def targets(state):
     head = [state["head"]] if isinstance(state["head"], bytes) else []
     saved = [state["saved"]] if state["saved"] else []
     refs = [b[1] for b in state["branches"]] + [t["target"] for t in state["tags"] if t["target"]]
-    return head + saved + refs + [s[1] for s in state["stages"]] + [t[2] for t in state["tracking"]]
+    stages = [s[1] for s in state["stages"] if s[1] != ZERO]
+    return head + saved + refs + stages + [t[2] for t in state["tracking"]]
 
 
 def extract(repo, manifest, directory):
@@ -807,6 +849,8 @@ def check(repo):
     objects = sum(pack.verify() for pack in repo.store.packs)
     records = repo.chain()
     todo = [t for state in records for t in targets(state)]
+    moves = [e for stage in repo.newest["stages"] for e in repo.ledger(stage)]
+    todo += [e["to"] for e in moves if e["to"]]
     seen, blobs = set(), {}
     while todo:
         name = todo.pop()
@@ -824,7 +868,7 @@ def check(repo):
         repo.store.blob(blob, length, lambda piece: None)
     print(
         f"ok: {len(repo.store.packs)} packs, {objects} objects, {len(records)} records, "
-        f"{len(seen)} versions, {len(blobs)} files of different content"
+        f"{len(seen)} versions, {len(blobs)} files of different content, {len(moves)} moves of stages"
     )
 
 
@@ -849,6 +893,8 @@ def main():
                 print("branch", ascii(name), target.hex())
             for tag in repo.state["tags"]:
                 print("tag", ascii(tag["name"]), tag["target"].hex() if tag["target"] else "deleted")
+            for name, target, _ in repo.state["stages"]:
+                print("stage", ascii(name), target.hex() if target != ZERO else "deleted")
         else:
             manifest = repo.manifest(repo.resolve(args.rev))
             if args.verb == "show":

@@ -14,6 +14,8 @@ mod repo {
     mod model;
     mod names;
     mod parallel;
+    mod stage;
+    mod stage_policy;
     mod undo;
     mod upkeep;
 }

@@ -184,7 +184,8 @@ fn names(repo: &Repo) -> Vec<String> {
     let state = repo.state();
     let branches = state.branches.iter().map(|b| b.name.as_str());
     let tags = state.tags.iter().filter(|t| t.target.is_some()).map(|t| t.name.as_str());
-    let stages = state.stages.iter().map(|s| s.name.as_str());
+    let played = state.stages.iter().filter(|s| s.target.is_some());
+    let stages = played.map(|s| s.name.as_str());
     branches.chain(tags).chain(stages).chain(["HEAD", "latest"]).map(str::to_owned).collect()
 }
 

@@ -72,6 +72,11 @@ impl Failure {
         Failure::new("usage", USAGE, message)
     }
 
+    /// The answer is no.
+    pub(crate) fn no(code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::new(code, NO, message)
+    }
+
     /// The system failed.
     pub(crate) fn system(message: impl Into<String>) -> Failure {
         Failure::new("system", SYSTEM, message)

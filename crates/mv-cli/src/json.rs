@@ -84,6 +84,8 @@ pub(crate) struct ManifestDocument<'a> {
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     branches: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stages: Option<&'a [String]>,
     message: &'a str,
     author: AuthorDocument<'a>,
     created: String,
@@ -113,6 +115,7 @@ impl<'a> ManifestDocument<'a> {
             version,
             tags,
             branches: None,
+            stages: None,
             message: &manifest.message,
             author: AuthorDocument { name: &manifest.author.name, email: &manifest.author.email },
             created: manifest.created.to_rfc3339_utc(),
@@ -128,8 +131,14 @@ impl<'a> ManifestDocument<'a> {
 
     /// Adds what only `log` knows.
     #[must_use]
-    pub(crate) fn in_history(mut self, branches: &'a [String], changed: &[Component]) -> Self {
+    pub(crate) fn in_history(
+        mut self,
+        branches: &'a [String],
+        stages: &'a [String],
+        changed: &[Component],
+    ) -> Self {
         self.branches = Some(branches);
+        self.stages = Some(stages);
         self.changed = Some(changed.iter().map(|c| c.as_str()).collect());
         self
     }

@@ -37,6 +37,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "best",
     "plot",
     "tag",
+    "stage",
     "branch",
     "checkout",
     "restore",
@@ -59,7 +60,7 @@ pub(crate) const COMMANDS: &[&str] = &[
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
 pub(crate) const RESERVED: &[&str] =
-    &["merge", "stage", "remote", "push", "fetch", "pull", "clone", "repack", "bisect"];
+    &["merge", "remote", "push", "fetch", "pull", "clone", "repack", "bisect"];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.
 const GUARD: &str = "MV_PASSED_THROUGH";

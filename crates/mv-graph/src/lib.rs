@@ -39,6 +39,7 @@ mod trees;
 
 pub mod chain;
 pub mod diff;
+pub mod ledger;
 pub mod reach;
 pub mod walk;
 
@@ -52,6 +53,7 @@ pub use component::{Component, ComponentRef};
 pub use diff::{Change, ChangeKind, ListedFile};
 pub use error::{Error, Result};
 pub use escape::{escape, escape_bytes, escape_multiline, is_unprintable};
+pub use ledger::{LedgerEntry, MoveKind};
 pub use manifest::{MAX_MANIFEST, MAX_MESSAGE, MAX_METADATA, MAX_PARENTS, Manifest, Source};
 pub use objects::Objects;
 pub use path::{

@@ -9,9 +9,11 @@ use mv_store::{Hash, Kind};
 
 use crate::component::Component;
 use crate::error::{Error, Result};
+use crate::ledger;
 use crate::manifest::Manifest;
 use crate::objects::Objects;
 use crate::path::RepoPath;
+use crate::refs::Stage;
 use crate::tree::{Mode, Tree};
 
 /// Where an object was first met.
@@ -289,11 +291,50 @@ impl Visitor for Gather<'_> {
     }
 }
 
+/// What the ledgers of stages hold. The entries are needed like any object, and the versions are
+/// roots like those that refs name: a stage's past is kept for ever.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledgers {
+    /// The ledgers' entries, which are blobs.
+    pub entries: HashSet<Hash>,
+    /// Every version that ever played a role.
+    pub versions: HashSet<Hash>,
+}
+
+impl Ledgers {
+    /// The ledgers of some stages.
+    ///
+    /// # Errors
+    /// As [`Ledgers::add`].
+    pub fn of(objects: &dyn Objects, stages: &[Stage]) -> Result<Ledgers> {
+        let mut ledgers = Ledgers::default();
+        stages.iter().try_for_each(|stage| ledgers.add(objects, stage))?;
+        Ok(ledgers)
+    }
+
+    /// Adds the ledger of one stage, back to the first entry that is known. Costs an object an entry.
+    ///
+    /// # Errors
+    /// The first entry that is missing, damaged or not what the next one says; what was read before
+    /// it is added.
+    pub fn add(&mut self, objects: &dyn Objects, stage: &Stage) -> Result<()> {
+        self.versions.extend(stage.target);
+        for entry in ledger::walk(objects, stage) {
+            let (id, entry) = entry?;
+            if !self.entries.insert(id) {
+                break;
+            }
+            self.versions.extend(entry.from.into_iter().chain(entry.to));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::component::ComponentRef;
-    use crate::testing::{Memory, manifest};
+    use crate::testing::{Memory, manifest, name};
     use crate::tree::TreeEntry;
 
     fn entry(name: &str, mode: Mode, id: Hash, files: u64, bytes: u64) -> TreeEntry {
@@ -427,6 +468,44 @@ mod tests {
             fsck.0,
             [(Kind::Blob, blob, Some("d/y".into())), (Kind::Tree, d, Some("e".into()))]
         );
+    }
+
+    #[test]
+    fn ledgers_name_their_entries_and_every_version_that_ever_held_the_role() {
+        use crate::ledger::{LedgerEntry, MoveKind};
+        let mut m = Memory::default();
+        let (a, b) = (Hash([1; 32]), Hash([2; 32]));
+        let mut stage = Stage { name: name("prod"), target: None, ledger: Hash::ZERO };
+        let mut entries = HashSet::new();
+        let mut older = Vec::new();
+        for (sequence, to, kind) in
+            [(1, Some(a), MoveKind::Set), (2, Some(b), MoveKind::Set), (3, None, MoveKind::Unset)]
+        {
+            let entry = LedgerEntry {
+                stage: stage.name.clone(),
+                sequence,
+                previous: (sequence > 1).then_some(stage.ledger),
+                from: stage.target,
+                to,
+                kind,
+                by: crate::testing::person(),
+                at: crate::Time::default(),
+                reason: String::new(),
+            };
+            stage.ledger = m.put(Kind::Blob, &entry.encode().unwrap());
+            stage.target = to;
+            entries.insert(stage.ledger);
+            older.push(stage.clone());
+        }
+        let expected = Ledgers { entries, versions: HashSet::from([a, b]) };
+        assert_eq!(Ledgers::of(&m, &[stage.clone()]).unwrap(), expected);
+        // Older records name older ends of the same ledger: each is one look.
+        older.push(stage.clone());
+        assert_eq!(Ledgers::of(&m, &older).unwrap(), expected);
+        m.objects.remove(&older[0].ledger);
+        let mut found = Ledgers::default();
+        assert!(found.add(&m, &stage).unwrap_err().is_corruption());
+        assert_eq!(found.versions, expected.versions, "what could be read is there");
     }
 
     #[test]

@@ -228,9 +228,10 @@ impl Tag {
 pub struct Stage {
     /// Its name.
     pub name: RefName,
-    /// The version that plays it now.
-    pub target: Hash,
-    /// The newest entry of its own history.
+    /// The version that plays it now; none when nobody does, which is stored as zeros.
+    #[serde(with = "wire::id_or_zero")]
+    pub target: Option<Hash>,
+    /// The newest entry of its ledger, which tells of every move. See [`crate::ledger`].
     pub ledger: Hash,
 }
 

@@ -17,16 +17,18 @@
 //!
 //! The reflog is the chain of state records: what a ref was at a time is what the newest record
 //! that is not younger says. A record keeps the refs of its moment, so a deleted ref still answers
-//! to `name@{1}` as long as the records are kept.
+//! to `name@{1}` as long as the records are kept. A stage answers from its ledger, for ever.
 
 use mv_store::{Hash, HashPrefix, Kind, Transport};
 use semver::{Version, VersionReq};
 
 use crate::chain;
 use crate::error::{Error, Result};
+use crate::ledger;
 use crate::manifest::Manifest;
 use crate::objects::Objects;
-use crate::refs::parse_version;
+use crate::reach::Ledgers;
+use crate::refs::{Stage, parse_version};
 use crate::state::State;
 use crate::time::{DayEdge, Time};
 use crate::walk::Ancestors;
@@ -170,16 +172,39 @@ fn highest_tag(
     choose(text, candidates)
 }
 
-/// The version made in a second, among all that a ref reaches.
+/// The version made in a second, among all that a ref or a stage's past reaches.
 fn made_at(view: &View<'_>, text: &str, second: i64) -> Result<Option<Hash>> {
     let mut candidates = Vec::new();
-    for version in Ancestors::new(view.objects, &view.state.targets()) {
+    let mut tips = view.state.targets();
+    tips.extend(Ledgers::of(view.objects, &view.state.stages)?.versions);
+    for version in Ancestors::new(view.objects, &tips) {
         let (id, manifest) = version?;
         if manifest.created.seconds() == second {
             candidates.push((id.to_hex(), id));
         }
     }
     choose(text, candidates)
+}
+
+/// Which earlier value of a ref is meant.
+#[derive(Clone, Copy)]
+enum When {
+    /// So many values ago.
+    Ago(u64),
+    /// What it was at a time.
+    At(Time),
+}
+
+impl When {
+    /// Reads what stands between `@{` and `}`; dates are in the given offset.
+    fn parse(text: &str, offset_minutes: i16) -> Option<When> {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return text.parse().ok().map(When::Ago);
+        }
+        let stamp = Time::parse_version_stamp(text);
+        let time = stamp.or_else(|| Time::parse_at(text, offset_minutes, DayEdge::End).ok());
+        time.map(When::At)
+    }
 }
 
 /// What a ref was, by count or by time.
@@ -190,21 +215,19 @@ fn past_value(view: &View<'_>, base: &str, when: &str) -> Result<Option<Hash>> {
         .filter_map(|key| Some((key.full_name(), key.value(view.state)?)))
         .collect::<Vec<_>>();
     choose(base, live)?;
+    let Some(when) = When::parse(when, view.now.offset_minutes) else { return Ok(None) };
     // A ref of today is followed as what it is today; one that is gone, as whatever it was.
     if let Some(key) = keys.iter().find(|key| key.value(view.state).is_some()) {
         keys = vec![*key];
     }
-    let value = |state: &State| keys.iter().find_map(|key| key.value(state));
-    if !when.is_empty() && when.bytes().all(|b| b.is_ascii_digit()) {
-        let Ok(count) = when.parse::<u64>() else { return Ok(None) };
-        return nth_value(view, count, value);
+    // A stage remembers for itself, and for ever; also one that nobody plays now.
+    if let Some(stage) = keys.iter().find_map(|key| key.stage(view.state)) {
+        return past_holder(view, stage, when);
     }
-    let time = match Time::parse_version_stamp(when) {
-        Some(time) => time,
-        None => match Time::parse_at(when, view.now.offset_minutes, DayEdge::End) {
-            Ok(time) => time,
-            Err(_) => return Ok(None),
-        },
+    let value = |state: &State| keys.iter().find_map(|key| key.value(state));
+    let time = match when {
+        When::Ago(count) => return nth_value(view, count, value),
+        When::At(time) => time,
     };
     if view.state.time.ns <= time.ns {
         return Ok(value(view.state));
@@ -216,6 +239,20 @@ fn past_value(view: &View<'_>, base: &str, when: &str) -> Result<Option<Hash>> {
         }
     }
     Ok(None)
+}
+
+/// Who played a role, by its ledger. As with all refs, "nobody" is a value as well.
+fn past_holder(view: &View<'_>, stage: &Stage, when: When) -> Result<Option<Hash>> {
+    let time = match when {
+        When::At(time) => time,
+        When::Ago(0) => return Ok(stage.target),
+        When::Ago(count) => {
+            let place = usize::try_from(count - 1).unwrap_or(usize::MAX);
+            let entry = ledger::walk(view.objects, stage).nth(place).transpose()?;
+            return Ok(entry.and_then(|(_, entry)| entry.from));
+        }
+    };
+    Ok(ledger::entry_at(view.objects, stage, time)?.and_then(|(_, entry)| entry.to))
 }
 
 /// The n-th of the distinct successive values, newest first; "not there" is a value as well.
@@ -279,8 +316,16 @@ impl<'a> RefKey<'a> {
             RefKey::Head => state.head_target(),
             RefKey::Branch(name) => state.branch(name).map(|b| b.target),
             RefKey::Tag(name) => state.tag(name).and_then(|t| t.target),
-            RefKey::Stage(name) => state.stage(name).map(|s| s.target),
+            RefKey::Stage(name) => state.stage(name).and_then(|s| s.target),
             RefKey::Tracking(remote, branch) => state.tracked(remote, branch).map(|t| t.target),
+        }
+    }
+
+    /// The stage of this name, whether somebody plays it or not.
+    fn stage<'s>(&self, state: &'s State) -> Option<&'s Stage> {
+        match self {
+            RefKey::Stage(name) => state.stage(name),
+            _ => None,
         }
     }
 

@@ -7,7 +7,7 @@
 //! head              0 branch name | 1 id
 //! branches          count x { name, id }                                     ascending by name
 //! tags              count x { name, option id, message, person, time }       ascending by name
-//! stages            count x { name, id, ledger id }                          ascending by name
+//! stages            count x { name, id or zeros, ledger id }                 ascending by name
 //! tracking          count x { remote, branch, id }                           ascending by both
 //! remotes           count x { remote, generation, record hash }              ascending by remote
 //! packs             count x 32 bytes                                         ascending
@@ -242,6 +242,12 @@ impl State {
         Some(self.tags.remove(place))
     }
 
+    /// Makes or moves a stage, keeping the order. Its ledger is the caller's business.
+    pub fn set_stage(&mut self, stage: Stage) {
+        let place = self.stages.binary_search_by(|s| s.name.cmp(&stage.name));
+        set(&mut self.stages, place, stage);
+    }
+
     /// Adds live packs, keeping the order; one that is there already stays once.
     pub fn add_packs(&mut self, packs: &[PackId]) {
         self.packs.extend_from_slice(packs);
@@ -249,8 +255,8 @@ impl State {
         self.packs.dedup();
     }
 
-    /// Every version that the head, a ref or a saved state names, sorted, each once. Ledgers of
-    /// stages are no versions and are not among them.
+    /// Every version that the head, a ref or a saved state names, sorted, each once. What the ledgers
+    /// of stages name beside that is in [`crate::reach::Ledgers`].
     #[must_use]
     pub fn targets(&self) -> Vec<Hash> {
         let head = match &self.head {
@@ -261,7 +267,7 @@ impl State {
             .into_iter()
             .chain(self.branches.iter().map(|b| b.target))
             .chain(self.tags.iter().filter_map(|t| t.target))
-            .chain(self.stages.iter().map(|s| s.target))
+            .chain(self.stages.iter().filter_map(|s| s.target))
             .chain(self.tracking.iter().map(|t| t.target))
             .chain(self.saved)
             .collect();
@@ -320,6 +326,9 @@ impl State {
         }
         for tag in &self.tags {
             tag.validate()?;
+        }
+        if self.stages.iter().any(|stage| stage.ledger == Hash::ZERO) {
+            return Err(Error::invalid("state", "a stage has no ledger"));
         }
         if self.targets().first() == Some(&Hash::ZERO) {
             return Err(Error::invalid("state", "a ref points nowhere"));

@@ -1,7 +1,7 @@
-//! The canonical encoding of trees, manifests and state records, and the only user of bincode.
+//! The canonical encoding of trees, manifests, state records and ledger entries, and the only user of bincode.
 //!
 //! ```text
-//! magic     4 bytes    MVtr  MVma  MVst
+//! magic     4 bytes    MVtr  MVma  MVst  MVld
 //! version   u8         1
 //! body                 the fields in order, as bincode 2 `standard()` writes them:
 //!                      integers as little-endian varints (signed ones zigzag), counts and lengths
@@ -219,6 +219,25 @@ pub(crate) mod bytes {
             }
         }
         deserializer.deserialize_bytes(Borrow)
+    }
+}
+
+/// `serialize_with` and `deserialize_with` for an id that may be absent: then it is 32 zero bytes.
+pub(crate) mod id_or_zero {
+    use super::{Deserialize, Deserializer, Hash, Serialize};
+    use serde::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(
+        id: &Option<Hash>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        id.unwrap_or(Hash::ZERO).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Hash>, D::Error> {
+        Ok(Some(Hash::deserialize(deserializer)?).filter(|id| *id != Hash::ZERO))
     }
 }
 

@@ -65,7 +65,7 @@ fn state() -> State {
         head: Head::Branch(name("main")),
         branches: vec![Branch { name: name("main"), target: ID }],
         tags: vec![tag],
-        stages: vec![Stage { name: name("prod"), target: ID, ledger: ID }],
+        stages: vec![Stage { name: name("prod"), target: Some(ID), ledger: ID }],
         tracking: vec![Tracking { remote: name("origin"), branch: name("main"), target: ID }],
         remotes: vec![RemoteSeen { remote: name("origin"), generation: 1, record: ID }],
         packs: vec![PackId(ID)],

@@ -6,6 +6,7 @@ use mv_store::Hash;
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
+use crate::stage;
 
 /// The branches by name, each with its version and whether HEAD is on it.
 #[must_use]
@@ -31,6 +32,7 @@ pub fn create(repo: &Repo, name: &RefName, rev: Option<&str>, session: &Session)
 }
 
 pub(crate) fn check_free(state: &State, name: &RefName) -> Result<()> {
+    stage::check_no_stage(state, name)?;
     let unborn = matches!(&state.head, Head::Branch(head) if head == name);
     if state.branch(name.as_str()).is_some() || unborn {
         return Err(Error::Policy { what: format!("branch `{name}` exists already") });

@@ -5,8 +5,10 @@
 //! neither can name anything to execute. Reading the patterns is left to `worktree::components`.
 
 mod local;
+mod policy;
 mod value_files;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mv_graph::Component;
@@ -15,6 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use local::LocalConfig;
+pub use policy::{Bound, StagePolicy, Tolerance};
 use value_files::{METRICS, PARAMS, RawFiles, value_files};
 pub use value_files::{ValueFile, ValueFormat};
 
@@ -39,6 +42,8 @@ pub struct ProjectConfig {
     pub params: Vec<ValueFile>,
     /// The files that metrics are read from, likewise.
     pub metrics: Vec<ValueFile>,
+    /// Rules for promoting a version, by stage; `*` is for every stage.
+    pub stages: BTreeMap<String, StagePolicy>,
 }
 
 /// One `[[component]]` block.
@@ -58,6 +63,8 @@ struct RawProject {
     component: Option<Vec<RawRule>>,
     params: Option<RawFiles>,
     metrics: Option<RawFiles>,
+    #[serde(default)]
+    stage: BTreeMap<String, policy::RawPolicy>,
 }
 
 #[derive(Default, Deserialize)]
@@ -105,6 +112,7 @@ impl ProjectConfig {
             components,
             params: value_files("params", raw.params, &PARAMS)?,
             metrics: value_files("metrics", raw.metrics, &METRICS)?,
+            stages: policy::parse(raw.stage)?,
         })
     }
 
@@ -114,6 +122,11 @@ impl ProjectConfig {
     /// As [`ProjectConfig::parse`]; `Invalid` over 1 MiB; `Io`.
     pub fn read(root: &Path) -> Result<Option<ProjectConfig>> {
         read_file(&root.join(PROJECT_FILE))?.map(|bytes| Self::parse(&bytes)).transpose()
+    }
+
+    /// The rules that hold for a stage: those for every stage, then its own.
+    pub fn policies(&self, stage: &str) -> impl Iterator<Item = &StagePolicy> {
+        [policy::EVERY, stage].into_iter().filter_map(|name| self.stages.get(name))
     }
 
     /// The commented file that `mv init` writes: the default rules under the given name.
@@ -134,6 +147,7 @@ impl Default for ProjectConfig {
             components: rules.into_iter().map(ComponentRule::from).collect(),
             params: value_files("params", None, &PARAMS).expect("these are paths"),
             metrics: value_files("metrics", None, &METRICS).expect("these are paths"),
+            stages: BTreeMap::new(),
         }
     }
 }

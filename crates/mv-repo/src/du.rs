@@ -24,7 +24,7 @@ pub struct DuPart {
 /// Sizes of a repository.
 #[derive(Clone, Debug)]
 pub struct Du {
-    /// Versions that refs reach.
+    /// Versions that refs and the pasts of stages reach.
     pub versions: u64,
     /// Bytes of their files, summed.
     pub logical_bytes: u64,
@@ -40,7 +40,7 @@ pub struct Du {
     pub by_component: [(Component, DuPart); 4],
 }
 
-/// Adds up the sizes of everything that refs reach. Reads manifests and trees, not files.
+/// Adds up the sizes of everything that refs and the pasts of stages reach. Reads manifests and trees, not files.
 ///
 /// # Errors
 /// `Missing`, `Corrupt`.
@@ -48,7 +48,9 @@ pub fn du(repo: &Repo, session: &Session) -> Result<Du> {
     let task = session.progress.task("adding up", Unit::Items);
     let mut sum =
         Sum { repo, task: &task, seen: HashSet::new(), parts: Default::default(), versions: 0 };
-    reach::visit(repo.store(), &repo.state().targets(), &mut sum)?;
+    let mut roots = repo.state().targets();
+    roots.extend(reach::Ledgers::of(repo.store(), &repo.state().stages)?.versions);
+    reach::visit(repo.store(), &roots, &mut sum)?;
     let packs = repo.store().packs()?;
     let total = |of: fn(&DuPart) -> u64| sum.parts.iter().map(of).sum();
     Ok(Du {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
-use mv_graph::reach::{self, Place, Visitor};
+use mv_graph::reach::{self, Ledgers, Place, Visitor};
 use mv_graph::{State, chain};
 use mv_store::{DirTransport, Hash, Kind, PackId, Store, Unit, verify_pack};
 
@@ -24,9 +24,9 @@ pub struct FsckOptions {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// `format`, `state`, `pack`, `object`, `cache` or `mark`.
+    /// `format`, `state`, `pack`, `object`, `ledger`, `cache` or `mark`.
     pub kind: String,
-    /// The object's id or the file's name.
+    /// The object's id, the file's name, or for a ledger the stage's name.
     pub object: String,
     /// The versions' paths that it damages, as `version:path`.
     pub paths: Vec<String>,
@@ -177,9 +177,13 @@ fn check_reachable(
     // What is current comes first, so that damage is told of the paths that matter most.
     let mut order: Vec<Hash> = state.targets();
     let mut seen: HashSet<Hash> = order.iter().copied().collect();
+    let mut ledgers = Ledgers::default();
+    check_ledgers(&store, state, &mut ledgers, report);
     for record in chain::history(transport, state).flatten() {
         order.extend(record.state.targets().into_iter().filter(|id| seen.insert(*id)));
+        check_ledgers(&store, &record.state, &mut ledgers, report);
     }
+    order.extend(ledgers.versions.into_iter().filter(|id| seen.insert(*id)));
     let damaged: BTreeSet<String> =
         report.problems.iter().filter(|p| p.kind == "object").map(|p| p.object.clone()).collect();
     let task = session.progress.task("checking versions", Unit::Items);
@@ -194,7 +198,7 @@ fn check_reachable(
     };
     reach::visit(&store, &order, &mut walk)?;
     if !options.full {
-        report.checked_objects += walk.objects;
+        report.checked_objects += walk.objects + ledgers.entries.len() as u64;
     }
     report.checked_bytes += walk.bytes;
     for (object, (detail, paths)) in walk.found {
@@ -204,6 +208,15 @@ fn check_reachable(
         }
     }
     Ok(())
+}
+
+/// Follows the ledger of each stage to its first entry. What a broken one still names is gathered.
+fn check_ledgers(store: &Store, state: &State, ledgers: &mut Ledgers, report: &mut FsckReport) {
+    for stage in &state.stages {
+        if let Err(e) = ledgers.add(store, stage) {
+            report.add("ledger", &stage.name, e);
+        }
+    }
 }
 
 struct Walk<'a> {

@@ -1,7 +1,8 @@
 //! Freeing what nothing refers to any more: a plan that can be printed, and its apply.
 //!
-//! Kept is everything below branches, tags, stages, tracked remotes and HEAD, below the refs of the
-//! kept operations of the reflog, and every pack younger than the grace period. Packs of which
+//! Kept is everything below branches, tags, tracked remotes and HEAD, below all that ever played the
+//! role of a stage, below the refs of the kept operations of the reflog, and every pack younger than
+//! the grace period. The ledgers of stages are kept themselves. Packs of which
 //! little is kept are rewritten. Replaced packs are first condemned, and deleted by a later gc when
 //! readers have had time to finish.
 
@@ -97,7 +98,7 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
     let keep_last = options.keep_last.unwrap_or(64);
     let within = options.keep_within.unwrap_or(KEEP_RECORDS);
     let explicit = (options.keep_last.is_some(), options.keep_within.is_some());
-    let (roots, oldest) = maintain::roots(repo, &|turn, state| {
+    let roots = maintain::roots(repo, &|turn, state| {
         let recent = turn < keep_last;
         let young = !expired(state.time, session.now, within);
         match explicit {
@@ -106,11 +107,11 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
             _ => recent || young,
         }
     })?;
-    let mut marked = Mark { live: HashSet::new(), task: &task };
-    reach::visit(repo.store(), &roots, &mut marked)?;
+    let mut marked = Mark { live: roots.ledger_entries, task: &task };
+    reach::visit(repo.store(), &roots.versions, &mut marked)?;
     let mut plan = GcPlan {
         generation: repo.state().generation,
-        oldest_record: oldest,
+        oldest_record: roots.oldest,
         grace: options.grace,
         live: marked.live,
         ..GcPlan::default()

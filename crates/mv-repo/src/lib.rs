@@ -32,6 +32,7 @@ mod snapshot;
 pub mod measures;
 
 mod maintain;
+pub mod stage;
 pub mod tag;
 
 pub mod branch;

@@ -40,6 +40,8 @@ pub struct LogEntry {
     pub tags: Vec<String>,
     /// The branches at it.
     pub branches: Vec<String>,
+    /// The stages that it plays.
+    pub stages: Vec<String>,
     /// The components that differ from its first parent's.
     pub changed: Vec<Component>,
 }
@@ -84,12 +86,15 @@ pub fn log(repo: &Repo, options: &LogOptions, session: &Session) -> Result<Vec<L
         let on =
             repo.state().branches.iter().filter(|b| b.target == id).map(|b| b.name.to_string());
         let branches = on.collect();
+        let played = repo.state().stages.iter().filter(|s| s.target == Some(id));
+        let stages = played.map(|s| s.name.to_string()).collect();
         entries.push(LogEntry {
             id,
             manifest,
             version,
             tags: names,
             branches,
+            stages,
             changed: Vec::new(),
         });
     }

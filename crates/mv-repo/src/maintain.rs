@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use mv_graph::reach::Ledgers;
 use mv_graph::{Retired, State, Time, chain};
 use mv_store::{
     Hash, PackId, Transport, Unit, fs as store_fs, merge_packs, plan_merge, verify_pack,
@@ -178,22 +179,32 @@ pub(crate) fn sweep(repo: &Repo, now: Time, age: Duration) {
     }
 }
 
-/// Every version that must be kept: what any kept record's refs, HEAD or saved state names.
-///
-/// Also returns the oldest record in the window, counted back from the newest without a gap.
-pub(crate) fn roots(
-    repo: &Repo,
-    window: &dyn Fn(usize, &State) -> bool,
-) -> Result<(Vec<Hash>, u64)> {
+/// What gc begins from.
+pub(crate) struct Roots {
+    /// Every version that must be kept: what any kept record's refs, HEAD, saved state or stages
+    /// name, or a stage's ledger.
+    pub(crate) versions: Vec<Hash>,
+    /// The entries of the ledgers.
+    pub(crate) ledger_entries: HashSet<Hash>,
+    /// The oldest record in the window, counted back from the newest without a gap.
+    pub(crate) oldest: u64,
+}
+
+/// Gathers the roots, with the newest records that `window` accepts.
+pub(crate) fn roots(repo: &Repo, window: &dyn Fn(usize, &State) -> bool) -> Result<Roots> {
     let mut oldest = repo.state().generation;
-    let mut roots: HashSet<Hash> = repo.state().targets().into_iter().collect();
+    let mut versions: HashSet<Hash> = repo.state().targets().into_iter().collect();
+    let mut ledgers = Ledgers::of(repo.store(), &repo.state().stages)?;
     for (turn, record) in (1..).zip(chain::history(repo.transport(), repo.state())) {
         let state = record?.state;
         if !window(turn, &state) {
             break;
         }
         oldest = state.generation;
-        roots.extend(state.targets());
+        versions.extend(state.targets());
+        state.stages.iter().try_for_each(|stage| ledgers.add(repo.store(), stage))?;
     }
-    Ok((roots.into_iter().collect(), oldest))
+    versions.extend(ledgers.versions);
+    let versions = versions.into_iter().collect();
+    Ok(Roots { versions, ledger_entries: ledgers.entries, oldest })
 }

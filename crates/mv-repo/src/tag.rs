@@ -6,6 +6,7 @@ use mv_store::Hash;
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
+use crate::stage;
 
 /// A tag to make.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ pub fn create(repo: &Repo, options: &TagOptions, session: &Session) -> Result<Ta
 /// Refuses a tag name that is taken: tags do not move, and the number of a semantic version is
 /// never used again, not even spelled without its `v`.
 pub(crate) fn check_free(state: &mv_graph::State, name: &RefName) -> Result<()> {
+    stage::check_no_stage(state, name)?;
     let same =
         |t: &&Tag| t.name == *name || (name.version().is_some() && t.version() == name.version());
     let folded = name.as_str().to_lowercase();

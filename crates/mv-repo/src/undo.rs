@@ -3,9 +3,10 @@
 //! Every record says which generation its refs and HEAD equal (`cursor`) and which one a normal
 //! operation started from (`before`). Undo publishes a record that equals `before` again; redo one
 //! that equals what was undone. The working tree follows only if the operation had touched it, and
-//! what a forced operation overwrote comes back from its saved version.
+//! what a forced operation overwrote comes back from its saved version. The ledgers of stages are
+//! never taken back: a stage that was moved is moved again, which its ledger says.
 
-use mv_graph::{State, chain};
+use mv_graph::{MoveKind, State, chain};
 use mv_store::Hash;
 
 use crate::checkout::{CheckoutOutcome, Local, Switch, run};
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::saved::Overlay;
 use crate::session::Session;
+use crate::stage;
 
 /// What was undone or redone.
 #[derive(Clone, Debug)]
@@ -45,8 +47,10 @@ pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let mut redo = now.redo.clone();
     redo.push(now.cursor);
     let overlay = undone.saved.map(|id| Overlay::undoing(repo, &id)).transpose()?;
-    let step = Step { verb: "undo", operation: undone.operation.clone(), goal, redo, overlay };
-    step.take(repo, undone.touched_worktree, session)
+    let touched = undone.touched_worktree;
+    let entered = Some(MoveKind::Undo);
+    let step = Step { verb: "undo", operation: undone.operation, entered, goal, redo, overlay };
+    step.take(repo, touched, session)
 }
 
 /// Redoes what was undone last.
@@ -61,7 +65,8 @@ pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let goal = at(repo, next)?.ok_or_else(|| nothing("redo"))?;
     let touched = goal.touched_worktree;
     let overlay = goal.saved.map(|id| Overlay::redoing(repo, &id)).transpose()?;
-    let step = Step { verb: "redo", operation: goal.operation.clone(), goal, redo, overlay };
+    let operation = goal.operation.clone();
+    let step = Step { verb: "redo", operation, entered: None, goal, redo, overlay };
     step.take(repo, touched, session)
 }
 
@@ -84,6 +89,8 @@ fn at(repo: &Repo, generation: u64) -> Result<Option<State>> {
 struct Step {
     verb: &'static str,
     operation: String,
+    /// How a move of a stage is entered; as what it was at first when none is given.
+    entered: Option<MoveKind>,
     goal: State,
     redo: Vec<u64>,
     overlay: Option<Overlay>,
@@ -95,19 +102,24 @@ impl Step {
         let now = repo.state();
         let fresh = self.goal.targets();
         repo.must_be_whole(&fresh)?;
+        let reason = format!("{}: {}", self.verb, self.operation);
+        let followed = stage::follow(repo, &self.goal, self.entered, &reason, session)?;
         let edit = |state: &mut State| {
             // A record that saves what is overwritten, or one of upkeep, may lie between.
             let same = state.head == now.head
                 && state.branches == now.branches
                 && state.tags == now.tags
                 && state.stages == now.stages;
-            if !same {
+            let retired =
+                |pack| state.condemned.iter().chain(&state.deleting).any(|r| r.pack == pack);
+            if !same || followed.packs.iter().any(|pack| retired(*pack)) {
                 return Err(Error::LostRace { generation: state.generation });
             }
             state.head = self.goal.head.clone();
             state.branches = self.goal.branches.clone();
             state.tags = self.goal.tags.clone();
-            state.stages = self.goal.stages.clone();
+            state.stages = followed.stages.clone();
+            state.add_packs(&followed.packs);
             state.cursor = self.goal.cursor;
             state.redo = self.redo.clone();
             Ok(())
@@ -127,7 +139,7 @@ impl Step {
                 Some(run(repo, &switch, session)?)
             }
             _ => {
-                repo.advance(session, &name, &[], &fresh, &mut |state| edit(state))?;
+                repo.advance(session, &name, &followed.packs, &fresh, &mut |state| edit(state))?;
                 None
             }
         };

@@ -70,7 +70,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
             entries.iter().map(|e| environments.of(&repo, &e.manifest)).collect::<Result<_>>()?;
         let documents = entries.iter().zip(&environments).map(|(e, environment)| {
             ManifestDocument::new(&e.id, &e.manifest, &e.version, &e.tags, environment.as_deref())
-                .in_history(&e.branches, &e.changed)
+                .in_history(&e.branches, &e.stages, &e.changed)
         });
         ui.document(&crate::json::array(documents))?;
         return Ok(0);
@@ -186,11 +186,11 @@ impl Page<'_> {
         lines
     }
 
-    /// `HEAD, main, v1.0.0`; none when nothing points here.
+    /// `HEAD, main, v1.0.0, production`; none when nothing points here.
     fn names(&self, entry: &LogEntry) -> Option<String> {
         let head = (self.head == Some(entry.id)).then(|| "HEAD".to_owned());
         let tags = entry.tags.iter().filter(|t| **t != entry.version);
-        let names = entry.branches.iter().chain(tags).map(|n| format::text(n));
+        let names = entry.branches.iter().chain(tags).chain(&entry.stages).map(|n| format::text(n));
         let names: Vec<String> = head.into_iter().chain(names).collect();
         (!names.is_empty()).then(|| names.join(", "))
     }

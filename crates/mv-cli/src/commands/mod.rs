@@ -28,6 +28,8 @@ mod reset;
 mod restore;
 mod shared;
 mod show;
+mod stage;
+mod stage_json;
 mod status;
 mod tag;
 mod undo;
@@ -49,6 +51,7 @@ pub(crate) enum Command {
     Best(best::Args),
     Plot(plot::Args),
     Tag(tag::Args),
+    Stage(stage::Args),
     Branch(branch::Args),
     Checkout(checkout::Args),
     Restore(restore::Args),
@@ -82,6 +85,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Best(args) => best::run(context, args),
         Command::Plot(args) => plot::run(context, args),
         Command::Tag(args) => tag::run(context, args),
+        Command::Stage(args) => stage::run(context, args),
         Command::Branch(args) => branch::run(context, &args),
         Command::Checkout(args) => checkout::run(context, args),
         Command::Restore(args) => restore::run(context, args),

@@ -10,7 +10,7 @@ use crate::format;
 
 /// Take the last command back
 ///
-/// Covers commit, tag, branch, checkout, restore and reset. May be repeated.
+/// Covers commit, tag, branch, checkout, restore, reset and moves of stages. May be repeated.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mv undo\n  mv undo && mv redo")]
 pub(crate) struct UndoArgs {}

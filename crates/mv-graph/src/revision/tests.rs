@@ -1,5 +1,6 @@
 use super::*;
 use crate::chain::Record;
+use crate::ledger::{LedgerEntry, MoveKind};
 use crate::refs::{Head, Stage, Tag, Tracking};
 use crate::testing::{Memory, MemoryTransport, name, person};
 
@@ -146,7 +147,7 @@ fn refs_of_every_kind_are_found_by_name() {
     w.tag("v1.0.0", Some(a));
     w.tag("release", Some(a));
     w.record(60, |s| {
-        s.stages.push(Stage { name: name("production"), target: a, ledger: a });
+        s.stages.push(Stage { name: name("production"), target: Some(a), ledger: a });
         s.tracking.push(Tracking { remote: name("origin"), branch: name("topic/y"), target: b });
     });
     for (text, id) in [
@@ -393,4 +394,86 @@ fn no_text_makes_it_panic() {
             }
         }
     }
+}
+
+/// Gives a role to a version (or to nobody) at this second, in the ledger and in a record.
+fn play(w: &mut World, stage: &str, second: i64, to: Option<Hash>) {
+    let before = w.record.state.stage(stage).cloned();
+    let previous = before.as_ref().map(|s| s.ledger);
+    let sequence = previous.map_or(1, |id| LedgerEntry::read(&w.memory, &id).unwrap().sequence + 1);
+    let entry = LedgerEntry {
+        stage: name(stage),
+        sequence,
+        previous,
+        from: before.and_then(|s| s.target),
+        to,
+        kind: if to.is_some() { MoveKind::Set } else { MoveKind::Unset },
+        by: person(),
+        at: Time { ns: (DAY + second) * 1_000_000_000, offset_minutes: 0 },
+        reason: String::new(),
+    };
+    let ledger = w.memory.put(Kind::Blob, &entry.encode().unwrap());
+    w.record(second, |s| s.set_stage(Stage { name: name(stage), target: to, ledger }));
+}
+
+#[test]
+fn a_stage_answers_from_its_ledger_when_the_records_are_gone() {
+    let mut w = World::new();
+    let a = w.commit("main", 1, &[]);
+    let b = w.commit("main", 2, &[a]);
+    play(&mut w, "production", 100, Some(a));
+    play(&mut w, "production", 86_500, Some(b));
+    play(&mut w, "production", 2 * 86_400, None);
+    play(&mut w, "production", 3 * 86_400, Some(a));
+    let newest = chain::name_of(w.record.state.generation);
+    w.transport.names.lock().unwrap().retain(|name, _| *name == newest);
+    for (text, id) in [
+        ("production", a),
+        ("production@{0}", a),
+        ("production@{2}", b),
+        ("production@{3}", a),
+        ("production@{3}~0", a),
+        // The view's clock is an hour ahead: the day ends at 23:00 UTC.
+        ("production@{2026-06-01}", a),
+        ("production@{2026-06-02}", b),
+        ("refs/stages/production@{2026-06-02T00:01:39Z}", a),
+        ("production@{2026-06-02T00:01:40Z}", b),
+        ("production@{20260602_000140}", b),
+        ("production@{2030-01-01}", a),
+    ] {
+        w.means(text, id);
+    }
+    for text in [
+        "production@{1}",
+        "production@{4}",
+        "production@{99999999999999999999}",
+        "production@{2026-05-31}",
+        "production@{2026-06-03}",
+        "production@{soon}",
+    ] {
+        w.is_unknown(text);
+    }
+}
+
+#[test]
+fn a_stage_that_nobody_plays_means_nothing_now_and_something_then() {
+    let mut w = World::new();
+    let a = w.commit("main", 1, &[]);
+    play(&mut w, "production", 100, Some(a));
+    play(&mut w, "production", 200, None);
+    for text in ["production", "production@{0}", "refs/stages/production"] {
+        w.is_unknown(text);
+    }
+    w.means("production@{1}", a);
+    w.means("production@{2026-06-01T00:02:00Z}", a);
+}
+
+#[test]
+fn a_version_that_only_a_ledger_names_is_found_by_its_time() {
+    let mut w = World::new();
+    let a = w.memory.commit("once", DAY + 7, &[]);
+    let b = w.commit("main", 9, &[]);
+    play(&mut w, "production", 100, Some(a));
+    play(&mut w, "production", 200, Some(b));
+    w.means("20260601_000007", a);
 }

@@ -18,7 +18,11 @@ fn sample() -> State {
         head: Head::Branch(name("main")),
         branches: vec![Branch { name: name("main"), target: Hash([3; 32]) }],
         tags: vec![tag("v1.0.0", Some(Hash([3; 32]))), tag("v1.1.0", None)],
-        stages: vec![Stage { name: name("prod"), target: Hash([3; 32]), ledger: Hash([4; 32]) }],
+        stages: vec![Stage {
+            name: name("prod"),
+            target: Some(Hash([3; 32])),
+            ledger: Hash([4; 32]),
+        }],
         tracking: vec![Tracking {
             remote: name("origin"),
             branch: name("dev"),
@@ -196,6 +200,8 @@ fn what_must_not_be_recorded_is_refused() {
             s.tags[0] = Tag { name: name("release"), target: None, ..s.tags[0].clone() }
         }),
         ("ref to nowhere", |s| s.branches[0].target = Hash::ZERO),
+        ("stage without a ledger", |s| s.stages[0].ledger = Hash::ZERO),
+        ("stage at nothing", |s| s.stages[0].target = Some(Hash::ZERO)),
         ("remote of two components", |s| s.remotes[0].remote = name("a/b")),
         ("live and condemned", |s| s.condemned[0].pack = s.packs[0]),
         ("condemned and deleting", |s| s.deleting[0].pack = s.condemned[0].pack),
@@ -271,6 +277,19 @@ fn refs_are_found_made_moved_and_removed_in_order() {
     assert_eq!(state.packs.len(), 3);
     assert_eq!(state.head_target(), Some(Hash([3; 32])));
     state.encode().unwrap();
+}
+
+#[test]
+fn a_stage_that_nobody_plays_is_stored_as_zeros() {
+    let mut state = sample();
+    let played = state.encode().unwrap();
+    state.set_stage(Stage { target: None, ..state.stages[0].clone() });
+    let bytes = state.encode().unwrap();
+    assert_eq!(bytes.len(), played.len());
+    let at = bytes.windows(5).position(|w| w == b"\x04prod").unwrap() + 5;
+    assert_eq!(bytes[at..at + 32], [0; 32]);
+    assert_eq!(decode(&bytes).unwrap(), state);
+    assert!(!state.targets().contains(&Hash::ZERO));
 }
 
 #[test]
