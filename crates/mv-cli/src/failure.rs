@@ -132,6 +132,9 @@ impl From<mv_repo::Error> for Failure {
                 .about(&paths),
             E::NothingToCommit => Failure::new("nothing_to_commit", NO, message)
                 .hint("record the same files again with `mv commit --allow-empty -m MESSAGE`"),
+            E::Undecided { paths } => Failure::new("undecided", USAGE, message)
+                .hint("say which it is: `--bump major` when who uses the model must change something, `--bump minor` when it was retrained, `--bump patch` when it was not")
+                .about(&paths),
             E::Policy { .. } => Failure::new("policy", NO, message),
             E::Unfinished { .. } => Failure::new("unfinished", NO, message)
                 .hint("run that command again to finish it, or go back with `mv checkout --force HEAD`"),

@@ -24,6 +24,10 @@ mod mark;
 mod snapshot;
 
 mod maintain;
+
+mod contents;
+
+pub mod bump;
 pub mod tag;
 
 pub mod branch;
@@ -44,6 +48,8 @@ pub mod reflog;
 pub mod archive;
 pub mod cat;
 pub mod diff;
+
+// pub mod bisect;
 
 pub mod du;
 pub mod fsck;
