@@ -13,10 +13,19 @@ mod source;
 mod dtype;
 mod model;
 
+mod budget;
 mod listing;
 mod read;
-mod safetensors;
+mod reader;
 mod stats;
+
+mod gguf;
+mod npy;
+mod onnx;
+mod pickle;
+mod safetensors;
+mod torch;
+mod zip;
 
 mod detect;
 

@@ -1,14 +1,12 @@
 //! [`Listing`]: a model while it is being read. What every format must keep to is checked here, once.
 
+use crate::budget::Budget;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::model::{Location, Model, ModelFormat, Port, Tensor};
 use crate::source::Source;
 use crate::{MAX_RANK, MAX_TENSORS};
 
-/// Bytes of names, shapes and metadata together. With the list of the tensors itself and a header
-/// that stays below the crate's limit.
-const MAX_TEXT: usize = 12 << 20;
 /// Bytes of one name.
 const MAX_NAME: usize = 64 << 10;
 /// Bytes of one value of the metadata; longer ones are cut.
@@ -19,23 +17,28 @@ const OVERHEAD: usize = 16;
 pub(crate) struct Listing {
     format: ModelFormat,
     size: u64,
-    spent: usize,
+    budget: Budget,
     tensors: Vec<Tensor>,
     ports: Vec<Port>,
     metadata: Vec<(String, String)>,
 }
 
 impl Listing {
-    /// Begins the list of the tensors in this file.
-    pub(crate) fn new(format: ModelFormat, source: &dyn Source) -> Listing {
+    /// Begins the list of the tensors in this file, in what is left of the budget.
+    pub(crate) fn new(format: ModelFormat, source: &dyn Source, budget: Budget) -> Listing {
         Listing {
             format,
             size: source.size(),
-            spent: 0,
+            budget,
             tensors: Vec::new(),
             ports: Vec::new(),
             metadata: Vec::new(),
         }
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Adds a tensor, whose bytes must lie in the file and be as many as its shape and type say.
@@ -59,11 +62,11 @@ impl Listing {
             Dtype::Block { name, .. } | Dtype::Other(name) => name.len() + OVERHEAD,
             _ => 0,
         };
-        self.spend(name.capacity() + shape.capacity() * size_of::<u64>() + named + OVERHEAD)?;
+        self.budget
+            .take(name.capacity() + shape.capacity() * size_of::<u64>() + named + OVERHEAD)?;
         let tensor = Tensor { name, dtype, shape, location };
         self.check(&tensor)?;
-        self.tensors.push(tensor);
-        Ok(())
+        self.budget.push(&mut self.tensors, tensor)
     }
 
     fn check(&self, tensor: &Tensor) -> Result<()> {
@@ -88,28 +91,34 @@ impl Listing {
         )))
     }
 
+    /// Takes bytes from the budget that are held while the list is made.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<()> {
+        self.budget.take(bytes)
+    }
+
     /// Adds an input or output.
     pub(crate) fn port(&mut self, port: Port) -> Result<()> {
-        self.spend(size_of::<Port>() + port.name.len() + port.shape.len() + 2 * OVERHEAD)?;
-        self.ports.push(port);
-        Ok(())
+        self.budget.take(port.name.len() + port.shape.len() + 2 * OVERHEAD)?;
+        self.budget.push(&mut self.ports, port)
     }
 
     /// Adds something the file says about itself.
     pub(crate) fn metadata(&mut self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (cut(key), cut(value));
-        self.spend(size_of::<(String, String)>() + key.len() + value.len() + 2 * OVERHEAD)?;
-        self.metadata.push((key.to_owned(), value.to_owned()));
-        Ok(())
+        self.budget.take(key.len() + value.len() + 2 * OVERHEAD)?;
+        self.budget.push(&mut self.metadata, (key.to_owned(), value.to_owned()))
     }
 
     /// The model, if no two tensors have one name.
     pub(crate) fn finish(mut self) -> Result<Model> {
+        self.budget.take(self.tensors.len() * size_of::<&str>())?;
         let mut names: Vec<&str> = self.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.array_windows().find(|[a, b]| a == b) {
             return Err(self.malformed(format!("two tensors are called `{}`", twice[0])));
         }
+        // An input that is a tensor of the file has a value: nobody has to give one.
+        self.ports.retain(|port| !port.input || names.binary_search(&port.name.as_str()).is_err());
         self.metadata.sort();
         Ok(Model {
             format: self.format,
@@ -125,14 +134,6 @@ impl Listing {
 
     fn limit(&self, what: &'static str, limit: usize) -> Error {
         Error::Limit { format: self.format.as_str(), what, limit: limit as u64 }
-    }
-
-    fn spend(&mut self, bytes: usize) -> Result<()> {
-        self.spent = self.spent.saturating_add(bytes);
-        match self.spent > MAX_TEXT {
-            true => Err(self.limit("the text", MAX_TEXT)),
-            false => Ok(()),
-        }
     }
 }
 

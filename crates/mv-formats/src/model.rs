@@ -29,7 +29,7 @@ pub enum ModelFormat {
     Gguf,
     /// `.onnx`
     Onnx,
-    /// A zip written by `torch.save`.
+    /// Written by `torch.save`.
     Torch,
     /// A bare pickle: its structure only.
     Pickle,

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::budget::Budget;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::listing::{Listing, cut};
@@ -39,10 +40,12 @@ pub(crate) fn read(source: &dyn Source) -> Result<Model> {
     if length > MAX_HEADER as u64 {
         return Err(Error::Limit { format: FORMAT, what: "the header", limit: MAX_HEADER as u64 });
     }
+    let mut budget = Budget::new(FORMAT);
+    budget.take(length as usize)?;
     let header = source.read(8, length as usize)?;
     let mut headers = Headers {
         data: 8 + length,
-        listing: Listing::new(ModelFormat::Safetensors, source),
+        listing: Listing::new(ModelFormat::Safetensors, source, budget),
         failed: None,
     };
     let mut json = serde_json::Deserializer::from_slice(&header);

@@ -1,0 +1,46 @@
+//! [`Budget`]: what a parser may still hold.
+
+use crate::MAX_MEMORY;
+use crate::error::{Error, Result};
+
+/// Kept back for windows, buffers and what is too small to count.
+const RESERVE: usize = 2 << 20;
+
+/// Counts the bytes that one parser holds, so that they stay below the crate's limit.
+pub(crate) struct Budget {
+    format: &'static str,
+    left: usize,
+}
+
+impl Budget {
+    /// A budget that nothing was taken from.
+    pub(crate) fn new(format: &'static str) -> Budget {
+        Budget { format, left: MAX_MEMORY - RESERVE }
+    }
+
+    /// Takes bytes that will be held.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<()> {
+        self.left = self.left.checked_sub(bytes).ok_or(Error::Limit {
+            format: self.format,
+            what: "the structure",
+            limit: MAX_MEMORY as u64,
+        })?;
+        Ok(())
+    }
+
+    /// Gives back bytes that are no longer held.
+    pub(crate) fn give_back(&mut self, bytes: usize) {
+        self.left += bytes;
+    }
+
+    /// Pushes onto a list, paying for the room when it grows.
+    pub(crate) fn push<T>(&mut self, list: &mut Vec<T>, item: T) -> Result<()> {
+        if list.len() == list.capacity() {
+            let more = (list.len() / 2).max(4);
+            self.take(more * size_of::<T>())?;
+            list.reserve_exact(more);
+        }
+        list.push(item);
+        Ok(())
+    }
+}

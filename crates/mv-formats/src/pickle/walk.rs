@@ -1,0 +1,192 @@
+//! [`Walk`]: from the root of a pickle to its tensors and arrays, each under the path that leads there.
+
+use crate::error::{Error, Result};
+use crate::listing::Listing;
+use crate::model::Location;
+use crate::pickle::arrays::{self, Found};
+use crate::pickle::heap::{Heap, Object, Run, Value};
+use crate::torch::{self, Storages};
+
+/// Values within values.
+const MAX_DEPTH: usize = 256;
+/// Bytes of one key.
+const MAX_KEY: usize = 64 << 10;
+
+pub(crate) struct Walk<'a, 'h> {
+    heap: &'a Heap<'h>,
+    storages: &'a Storages,
+    listing: &'a mut Listing,
+    path: Vec<Step>,
+    depth: usize,
+    /// Which items of tuples, lists and objects were entered. What is shared is entered once, so that
+    /// neither cycles nor sharing cost anything.
+    seen: [Vec<bool>; 3],
+}
+
+/// One step of a path. Names are put together only where a tensor is found.
+#[derive(Clone, Copy)]
+enum Step {
+    Key(Value, usize),
+    Index(usize),
+    Arguments,
+}
+
+impl<'a, 'h> Walk<'a, 'h> {
+    /// A walk that lists what it finds.
+    pub(crate) fn new(
+        heap: &'a Heap<'h>,
+        storages: &'a Storages,
+        listing: &'a mut Listing,
+    ) -> Result<Walk<'a, 'h>> {
+        let counts = heap.counts();
+        listing.hold(counts.iter().sum())?;
+        let seen = counts.map(|count| vec![false; count]);
+        Ok(Walk { heap, storages, listing, path: Vec::new(), depth: 0, seen })
+    }
+
+    /// Lists everything that can be reached from here.
+    pub(crate) fn visit(&mut self, value: Value) -> Result<()> {
+        if self.depth == MAX_DEPTH {
+            let limit = MAX_DEPTH as u64;
+            return Err(Error::Limit { format: "pickle", what: "the depth", limit });
+        }
+        self.depth += 1;
+        self.enter(value)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn enter(&mut self, value: Value) -> Result<()> {
+        match value {
+            Value::Dict(number) if self.first(1, number) => self.pairs(value),
+            Value::List(number) if self.first(1, number) => self.each(value),
+            Value::Tuple(run) if run.len > 0 && self.first(0, run.first) => self.each(value),
+            Value::Object(number) => match self.heap.as_object(value) {
+                Some(object) => self.object(object, number),
+                None => Ok(()),
+            },
+            Value::Persistent(run) => self.storage(run),
+            _ => Ok(()),
+        }
+    }
+
+    fn first(&mut self, kind: usize, number: u32) -> bool {
+        let seen = self.seen[kind].get_mut(number as usize);
+        seen.is_some_and(|seen| !std::mem::replace(seen, true))
+    }
+
+    fn step(&mut self, step: Step, value: Value) -> Result<()> {
+        self.path.push(step);
+        self.visit(value)?;
+        self.path.pop();
+        Ok(())
+    }
+
+    fn pairs(&mut self, dict: Value) -> Result<()> {
+        let heap = self.heap;
+        for (index, pair) in heap.items(dict).chunks_exact(2).enumerate() {
+            self.step(Step::Key(pair[0], index), pair[1])?;
+        }
+        Ok(())
+    }
+
+    fn each(&mut self, list: Value) -> Result<()> {
+        let heap = self.heap;
+        for (index, &item) in heap.items(list).iter().enumerate() {
+            self.step(Step::Index(index), item)?;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, object: Object, number: u32) -> Result<()> {
+        if let Some(tensor) = torch::tensor(self.heap, object, self.storages)? {
+            let name = self.name("tensor")?;
+            return self.listing.tensor(name, tensor.dtype, tensor.shape, tensor.location);
+        }
+        if let Some(found) = arrays::array(self.heap, object)?.filter(|found| !found.objects) {
+            return self.array(found);
+        }
+        if !self.first(2, number) {
+            return Ok(());
+        }
+        self.arguments(object)?;
+        match object.state {
+            Value::Tuple(run) if run.len == 2 => {
+                // Attributes, then those in slots.
+                for &part in self.heap.items(object.state) {
+                    self.visit(part)?;
+                }
+            }
+            state => self.visit(state)?,
+        }
+        self.visit(object.items)
+    }
+
+    fn arguments(&mut self, object: Object) -> Result<()> {
+        let heap = self.heap;
+        let pairs = heap.items(object.args).first().map_or(&[][..], |&list| heap.items(list));
+        if heap.class_name(object.class) == "collections.OrderedDict" {
+            // Python 2 hands over a list of pairs.
+            for (index, &pair) in pairs.iter().enumerate() {
+                if let &[key, value] = heap.items(pair) {
+                    self.step(Step::Key(key, index), value)?;
+                }
+            }
+            return Ok(());
+        }
+        self.step(Step::Arguments, object.args)
+    }
+
+    fn array(&mut self, found: Found) -> Result<()> {
+        let name = self.name("array")?;
+        let wanted = found.array.len();
+        let location = match self.heap.bytes(found.data) {
+            // Bytes that the file holds in another encoding have another length.
+            Some((at, len)) if wanted.is_none_or(|wanted| wanted == len) => {
+                found.array.location(at, len)
+            }
+            _ => Location::Elsewhere,
+        };
+        let (dtype, shape) = found.array.into_parts();
+        self.listing.tensor(name, dtype, shape, location)
+    }
+
+    /// A storage of its own, without a tensor.
+    fn storage(&mut self, run: Run) -> Result<()> {
+        let Some(tensor) = torch::storage(self.heap, run, self.storages)? else { return Ok(()) };
+        let name = self.name("storage")?;
+        self.listing.tensor(name, tensor.dtype, tensor.shape, tensor.location)
+    }
+
+    /// The path as text. The dicts in which a `torch.nn.Module` keeps its parts are left out, so that
+    /// names are those of its `state_dict`.
+    fn name(&self, root: &str) -> Result<String> {
+        let mut name = String::new();
+        for &step in &self.path {
+            let part = match step {
+                Step::Arguments => continue,
+                Step::Index(index) => index.to_string(),
+                Step::Key(Value::Int(n), _) => n.to_string(),
+                Step::Key(key @ Value::Text { .. }, index) => {
+                    self.heap.text(key, MAX_KEY)?.unwrap_or_else(|| format!("#{index}"))
+                }
+                Step::Key(_, index) => format!("#{index}"),
+            };
+            if matches!(part.as_str(), "_modules" | "_parameters" | "_buffers") {
+                continue;
+            }
+            if !name.is_empty() {
+                name.push('.');
+            }
+            name.push_str(&part);
+            if name.len() > MAX_KEY {
+                let limit = MAX_KEY as u64;
+                return Err(Error::Limit { format: "pickle", what: "the length of a name", limit });
+            }
+        }
+        if name.is_empty() {
+            name.push_str(root);
+        }
+        Ok(name)
+    }
+}
