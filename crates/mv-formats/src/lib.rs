@@ -29,17 +29,15 @@ mod zip;
 
 mod detect;
 
-pub use detect::read_model;
-
 mod table;
 
+pub use detect::read_model;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use model::{Location, Model, ModelFormat, Port, Tensor};
 pub use read::{TensorBytes, read_tensor};
 pub use source::{FileSource, Source};
 pub use stats::{Comparison, TensorStats};
-
 pub use table::{
     Column, Retyped, SharedRange, Table, TableDiff, TableFormat, compare_tables, read_table,
 };

@@ -27,6 +27,12 @@ pub(super) enum Content {
     Other,
 }
 
+/// Endings of files that are weights whatever is in them; a pointer to weights is no description.
+const WEIGHTS: [&str; 15] = [
+    "bin", "ckpt", "gguf", "h5", "hdf5", "joblib", "keras", "npy", "npz", "onnx", "pb", "pickle",
+    "pkl", "pt", "pth",
+];
+
 /// Looks into a file.
 pub(super) fn content(path: &RepoPath, source: &dyn Source) -> Result<Content> {
     let name = String::from_utf8_lossy(path.file_name());
@@ -46,6 +52,10 @@ pub(super) fn content(path: &RepoPath, source: &dyn Source) -> Result<Content> {
 /// Whether it is text and not a model written as text. Long texts are only taken for what they are
 /// by the names under which vocabularies are kept.
 fn is_description(name: &str, source: &dyn Source) -> mv_formats::Result<bool> {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if WEIGHTS.iter().any(|ending| extension.eq_ignore_ascii_case(ending)) {
+        return Ok(false);
+    }
     let head = source.read(0, source.size().min(HEAD) as usize)?;
     let text = match std::str::from_utf8(&head) {
         Ok(text) => text,
