@@ -67,6 +67,11 @@ impl Failure {
         }
     }
 
+    /// The answer is no.
+    pub(crate) fn no(code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::new(code, NO, message)
+    }
+
     /// The command line is wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure::new("usage", USAGE, message)

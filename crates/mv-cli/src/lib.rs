@@ -8,6 +8,7 @@
 
 mod args;
 mod author;
+mod child;
 mod commands;
 mod context;
 mod failure;

@@ -43,6 +43,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "ls",
     "cat",
     "archive",
+    "bisect",
     "fsck",
     "gc",
     "du",
@@ -55,7 +56,7 @@ pub(crate) const COMMANDS: &[&str] = &[
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
 pub(crate) const RESERVED: &[&str] = &[
     "merge", "metrics", "params", "best", "env", "stage", "remote", "push", "fetch", "pull",
-    "clone", "repack", "plot", "bisect",
+    "clone", "repack", "plot",
 ];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.

@@ -42,9 +42,8 @@ impl Source for StoredSource {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> mv_formats::Result<()> {
-        let fetch = |start, len| {
-            self.store.read_range(&self.id, start, len).map_err(io::Error::other)
-        };
+        let fetch =
+            |start, len| self.store.read_range(&self.id, start, len).map_err(io::Error::other);
         Ok(self.windows.read_at(self.size, offset, into, &fetch)?)
     }
 }

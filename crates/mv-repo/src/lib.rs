@@ -49,7 +49,7 @@ pub mod archive;
 pub mod cat;
 pub mod diff;
 
-// pub mod bisect;
+pub mod bisect;
 
 pub mod du;
 pub mod fsck;

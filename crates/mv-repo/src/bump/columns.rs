@@ -86,11 +86,7 @@ fn between(old: &Table, new: &Table) -> Columns {
         let to = after.get(name)?;
         is_retyped(old.format, from, to).then(|| (name.clone(), from.clone(), to.clone()))
     });
-    Columns {
-        retyped: retyped.collect(),
-        removed: only(old, &after),
-        added: only(new, &before),
-    }
+    Columns { retyped: retyped.collect(), removed: only(old, &after), added: only(new, &before) }
 }
 
 fn is_retyped(format: TableFormat, from: &str, to: &str) -> bool {

@@ -23,7 +23,6 @@ use crate::repo::Repo;
 pub use number::Base;
 pub use suggest::suggest;
 
-
 /// Which part of a version's number grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BumpKind {

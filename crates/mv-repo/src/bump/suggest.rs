@@ -266,7 +266,9 @@ fn rest(old: &Manifest, new: &Manifest, changes: &[Change]) -> String {
     let mut parts: Vec<&str> = Component::ALL
         .into_iter()
         .filter(|component| changes.iter().any(|c| c.component == *component))
-        .map(|component| if component == Component::Env { "lock files" } else { component.as_str() })
+        .map(
+            |component| if component == Component::Env { "lock files" } else { component.as_str() },
+        )
         .collect();
     let values = [
         ("environment", old.environment != new.environment),
