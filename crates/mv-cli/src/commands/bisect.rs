@@ -3,12 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use mv_graph::Scalar;
 use mv_repo::bisect::metric::{self, Fall, MetricOptions, MetricOutcome, Worse};
 use mv_repo::bisect::{self, Ends, Outcome, Scratch, Search, Verdict};
 use mv_repo::{Repo, Session};
 use mv_store::{Hash, nonce_hex};
 use serde::Serialize;
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 use crate::child::{self, Ended};
 use crate::commands::bisect_changes::{self, ChangesDocument};
@@ -106,9 +107,9 @@ struct MetricDocument<'a> {
 struct FallDocument<'a> {
     id: String,
     version: &'a str,
-    from: Option<Number>,
-    /// Null when the metric is not a number any more.
-    to: Option<Number>,
+    from: Value,
+    /// The text `NaN` when the metric is no number any more; then there is no delta.
+    to: Value,
     delta: Option<Number>,
     previous: VersionDocument<'a>,
     versions_between: usize,
@@ -125,8 +126,8 @@ impl<'a> From<&'a Fall> for FallDocument<'a> {
         FallDocument {
             id: fall.id.to_hex(),
             version: &fall.version,
-            from: Number::from_f64(fall.from),
-            to: Number::from_f64(fall.to),
+            from: Scalar::float(fall.from).to_json(),
+            to: Scalar::float(fall.to).to_json(),
             delta: Number::from_f64(fall.to - fall.from),
             previous: VersionDocument {
                 id: fall.previous.to_hex(),
@@ -169,7 +170,7 @@ fn by_metric(context: &Context<'_>, options: &MetricOptions) -> Result<u8> {
 
 fn print_fall(ui: &Ui<'_>, repo: &Repo, options: &MetricOptions, fall: &Fall) -> Result<()> {
     let verb = match options.worse {
-        _ if fall.to.is_nan() => "became",
+        _ if fall.to.is_nan() => "went",
         Worse::Lower => "fell",
         Worse::Higher => "rose",
     };
