@@ -6,6 +6,8 @@
 mod repo {
     mod lab;
 
+    mod bisect;
+    mod bump;
     mod checkout_table;
     mod damage;
     mod diff;

@@ -67,14 +67,14 @@ impl Failure {
         }
     }
 
-    /// The command line is wrong.
-    pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure::new("usage", USAGE, message)
-    }
-
     /// The answer is no.
     pub(crate) fn no(code: &'static str, message: impl Into<String>) -> Failure {
         Failure::new(code, NO, message)
+    }
+
+    /// The command line is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure::new("usage", USAGE, message)
     }
 
     /// The system failed.
@@ -92,11 +92,6 @@ impl Failure {
         let message = format!("no environment was captured with `{version}`");
         Failure::new("no_environment", USAGE, message)
             .hint("capture the present one with `mv commit --allow-empty -m MESSAGE`")
-    }
-
-    /// The answer is no.
-    pub(crate) fn no(code: &'static str, message: impl Into<String>) -> Failure {
-        Failure::new(code, NO, message)
     }
 
     /// A command of a later version.
@@ -149,6 +144,9 @@ impl From<mv_repo::Error> for Failure {
                 .about(&paths),
             E::NothingToCommit => Failure::new("nothing_to_commit", NO, message)
                 .hint("record the same files again with `mv commit --allow-empty -m MESSAGE`"),
+            E::Undecided { paths } => Failure::new("undecided", USAGE, message)
+                .hint("say which it is: `--bump major` when who uses the model must change something, `--bump minor` when it was retrained, `--bump patch` when it was not")
+                .about(&paths),
             E::Policy { .. } => Failure::new("policy", NO, message),
             E::Unfinished { .. } => Failure::new("unfinished", NO, message)
                 .hint("run that command again to finish it, or go back with `mv checkout --force HEAD`"),

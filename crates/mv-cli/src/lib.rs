@@ -10,6 +10,7 @@ mod args;
 mod author;
 mod axis;
 mod chart;
+mod child;
 mod commands;
 mod context;
 mod csv;

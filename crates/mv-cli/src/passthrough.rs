@@ -48,6 +48,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "ls",
     "cat",
     "archive",
+    "bisect",
     "fsck",
     "gc",
     "du",
@@ -60,7 +61,7 @@ pub(crate) const COMMANDS: &[&str] = &[
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
 pub(crate) const RESERVED: &[&str] =
-    &["merge", "remote", "push", "fetch", "pull", "clone", "repack", "bisect"];
+    &["merge", "remote", "push", "fetch", "pull", "clone", "repack"];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.
 const GUARD: &str = "MV_PASSED_THROUGH";

@@ -15,6 +15,8 @@ use mv_graph::{
 use mv_store::{Hash, IoContext as _, Kind, StoreWriter, Task, Unit, Written};
 use rayon::prelude::*;
 
+use crate::bump::{self, BumpChoice, Bumped};
+use crate::contents;
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::maintain;
@@ -22,7 +24,7 @@ use crate::mark::Mark;
 use crate::measures::{self, Measures};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
-use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
+use crate::snapshot::{Content, Depth, Snapshot, content_of, empty_dir};
 use crate::source;
 use crate::status::skipped;
 use crate::tag;
@@ -48,6 +50,8 @@ pub struct CommitOptions {
     pub metadata: Vec<(String, String)>,
     /// A tag for the new version.
     pub tag: Option<RefName>,
+    /// Give the new version the next number. Not together with a tag.
+    pub bump: Option<BumpChoice>,
     /// Who made it; the session's author when none is given.
     pub author: Option<Person>,
     /// Make a version even if nothing changed.
@@ -65,6 +69,8 @@ pub struct CommitOutcome {
     pub id: Hash,
     /// How it is called.
     pub version: String,
+    /// The number it was given, and why, if one was asked for.
+    pub bump: Option<Bumped>,
     /// The branch that moved; none on a detached HEAD.
     pub branch: Option<String>,
     /// Bytes of all files of the version.
@@ -88,8 +94,10 @@ pub struct CommitOutcome {
 /// Makes a version of the working tree.
 ///
 /// # Errors
-/// `NothingToCommit`, `Invalid`, `Values` for a file of params or metrics that cannot be understood, `Policy` for a tag that is taken, `Unfinished` after an
-/// interrupted checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
+/// `NothingToCommit`, `Invalid`, `Values` for a file of params or metrics that cannot be understood,
+/// `Policy` for a tag that is taken, `Undecided` when the bytes are to decide on the number and
+/// cannot, `Unfinished` after an interrupted checkout, `Changed` for a file that is being written
+/// to, `LostRace`, `Io`.
 pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<CommitOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
@@ -107,6 +115,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         // A mistake in one of these files is told before anything large is stored.
         measures::of_worktree(repo, session)?;
     }
+    let bump = bump_plan(repo, options, &mut snapshot, session)?;
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
     store_candidates(&mut snapshot, &options.paths, &writer, session)?;
     let (changes, files) = if options.paths.is_empty() {
@@ -126,18 +135,28 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     let (notes, warnings) = around(repo, &mut manifest, &writer, session)?;
     let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
     let written = writer.finish()?;
-    publish(repo, options, &manifest, id, &written, session)?;
+    let bump = match &bump {
+        Some(plan) => {
+            let packs: Vec<_> = repo.store().pack_ids().chain(written.packs.clone()).collect();
+            let store = mv_store::Store::open(&repo.layout().dot, &packs);
+            Some((plan, plan.decide(&store, &manifest, &session.progress)?))
+        }
+        None => None,
+    };
+    let bumped = publish(repo, options, &manifest, id, &written, bump, session)?;
     if options.paths.is_empty() {
         save_cache(repo, &snapshot, id, session);
     }
     maintain::after(repo, session);
-    let version = match &options.tag {
+    let tag = bumped.as_ref().map(|b| &b.name).or(options.tag.as_ref());
+    let version = match tag {
         Some(tag) if tag.version().is_some() => tag.to_string(),
         _ => manifest.created.version_stamp(),
     };
     Ok(CommitOutcome {
         id,
         version,
+        bump: bumped,
         branch: repo.state().head_branch().map(ToString::to_string),
         logical_bytes: totals.1,
         new_bytes: written.new_bytes,
@@ -165,6 +184,65 @@ fn differ<T: Clone + PartialEq>(given: &[(String, T)], head: Option<&Vec<(String
     last.iter().any(|(name, value)| {
         head.and_then(|all| all.iter().find(|(n, _)| n == name)).map(|(_, v)| v) != Some(value)
     })
+}
+
+/// What a bump needs to know before anything is stored: what is counted from, and that the bytes
+/// will be able to decide if they have to.
+fn bump_plan(
+    repo: &Repo,
+    options: &CommitOptions,
+    snapshot: &mut Snapshot,
+    session: &Session,
+) -> Result<Option<bump::Plan>> {
+    let Some(choice) = options.bump else { return Ok(None) };
+    if options.tag.is_some() {
+        return Err(Error::invalid("option", "a version is given a tag or the next number"));
+    }
+    let parents = match &snapshot.head {
+        Some((_, manifest)) if options.amend => manifest.parents.clone(),
+        head => head.iter().map(|(id, _)| *id).collect(),
+    };
+    let plan = bump::Plan::new(repo, choice, &parents)?;
+    if let Some(base) = plan.compared_with() {
+        refuse_opaque_models(repo, base, options, snapshot, session)?;
+    }
+    Ok(Some(plan))
+}
+
+/// Refuses changed model files in which no parser finds tensors, so that no large file is stored
+/// for nothing. What was stored is looked at again.
+fn refuse_opaque_models(
+    repo: &Repo,
+    base: &Manifest,
+    options: &CommitOptions,
+    snapshot: &mut Snapshot,
+    session: &Session,
+) -> Result<()> {
+    let mut opaque: BTreeMap<RepoPath, Hash> = BTreeMap::new();
+    for candidate in &snapshot.candidates {
+        let Some(now) = candidate.now else { continue };
+        let file = matches!(now.mode, Mode::File | Mode::Exec);
+        if !file || now.component != Component::Model || !covered(&options.paths, &candidate.path) {
+            continue;
+        }
+        let Some((_, before)) = mv_graph::diff::lookup(repo.store(), base, &candidate.path)? else {
+            continue;
+        };
+        let source = mv_formats::FileSource::new(snapshot.root.open_file(&candidate.path)?);
+        let source = source.map_err(|e| contents::failure(e, &candidate.path))?;
+        if bump::is_opaque(&candidate.path, &source)? {
+            opaque.insert(candidate.path.clone(), before.id);
+        }
+    }
+    // A file that was only touched did not change.
+    snapshot.examine_some(Depth::Content, &|c| opaque.contains_key(&c.path), session)?;
+    let same = |path: &RepoPath, id: &Hash| {
+        let content = snapshot.candidates.iter().find(|c| c.path == *path).and_then(|c| c.content);
+        content.is_some_and(|content| content.entry.id == *id)
+    };
+    let paths: Vec<_> =
+        opaque.into_iter().filter(|(path, id)| !same(path, id)).map(|(path, _)| path).collect();
+    if paths.is_empty() { Ok(()) } else { Err(Error::Undecided { paths }) }
 }
 
 /// Refuses a path argument that names nothing, now or in HEAD.
@@ -459,8 +537,10 @@ fn publish(
     manifest: &Manifest,
     id: Hash,
     written: &Written,
+    bump: Option<(&bump::Plan, bump::Suggestion)>,
     session: &Session,
-) -> Result<()> {
+) -> Result<Option<Bumped>> {
+    let mut bumped = None;
     let expected = repo.state().head_target();
     let verb = if options.amend { "commit --amend" } else { "commit" };
     let operation = format!("{verb}: {}", manifest.subject());
@@ -482,9 +562,15 @@ fn publish(
                 created: session.now,
             });
         }
+        if let Some((plan, suggestion)) = &bump {
+            let number = plan.number(state, suggestion)?;
+            tag::check_free(state, &number.name)?;
+            state.set_tag(tag::numbered(&number, id, "", session));
+            bumped = Some(number);
+        }
         Ok(())
     })?;
-    Ok(())
+    Ok(bumped)
 }
 
 /// Saves the stat cache; the commit stands whether or not this works.

@@ -93,6 +93,12 @@ pub enum Error {
         /// Why it is refused.
         why: String,
     },
+    /// Which kind of number comes next is for the user to say.
+    #[error("cannot tell what kind of version this is: `{}` changed and no tensors can be read in it", .paths.first().map(RepoPath::display_escaped).unwrap_or_default())]
+    Undecided {
+        /// The changed model files that no parser reads, sorted; never empty.
+        paths: Vec<RepoPath>,
+    },
     /// A rule of the project forbids it.
     #[error("{}", escape(.what))]
     Policy {

@@ -21,9 +21,9 @@ mod url;
 
 mod repo;
 
+pub mod environment;
 pub mod file_bytes;
 pub mod renames;
-pub mod environment;
 pub mod source;
 
 mod mark;
@@ -33,6 +33,10 @@ pub mod measures;
 
 mod maintain;
 pub mod stage;
+
+mod contents;
+
+pub mod bump;
 pub mod tag;
 
 pub mod branch;
@@ -55,6 +59,8 @@ pub mod archive;
 pub mod cat;
 pub mod diff;
 pub mod tensor;
+
+pub mod bisect;
 
 pub mod du;
 pub mod fsck;

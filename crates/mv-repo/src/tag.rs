@@ -3,6 +3,7 @@
 use mv_graph::{RefName, Tag};
 use mv_store::Hash;
 
+use crate::bump::{BumpChoice, Bumped, Plan};
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
@@ -16,6 +17,17 @@ pub struct TagOptions {
     /// The version it names; HEAD when none is given.
     pub rev: Option<String>,
     /// Why, for people; may be empty.
+    pub message: String,
+}
+
+/// A tag to make whose name is the next number.
+#[derive(Clone, Debug)]
+pub struct BumpOptions {
+    /// Which number.
+    pub choice: BumpChoice,
+    /// The version it names; HEAD when none is given.
+    pub rev: Option<String>,
+    /// Why, for people; may be empty. The reason for the number is added to it.
     pub message: String,
 }
 
@@ -51,6 +63,53 @@ pub fn create(repo: &Repo, options: &TagOptions, session: &Session) -> Result<Ta
         Ok(())
     })?;
     Ok(tag)
+}
+
+/// Gives a version the next number after the highest one among its ancestors.
+///
+/// # Errors
+/// `Policy` when the version has a number already, `Undecided` when the bytes are to decide and
+/// cannot, `UnknownRevision`, `LostRace`, `Corrupt`.
+pub fn bump(repo: &Repo, options: &BumpOptions, session: &Session) -> Result<(Tag, Bumped)> {
+    let target = repo.resolve(options.rev.as_deref().unwrap_or("HEAD"), session)?;
+    repo.must_be_whole(&[target])?;
+    let manifest = repo.manifest(&target)?;
+    let plan = Plan::new(repo, options.choice, &manifest.parents)?;
+    check_unnumbered(repo.state(), &target)?;
+    let suggestion = plan.decide(repo.store(), &manifest, &session.progress)?;
+    let mut made = None;
+    repo.advance(session, "tag --bump", &[], &[target], &mut |state| {
+        check_unnumbered(state, &target)?;
+        let bumped = plan.number(state, &suggestion)?;
+        let tag = numbered(&bumped, target, &options.message, session);
+        check_free(state, &tag.name)?;
+        state.operation = format!("tag {}", tag.name);
+        state.set_tag(tag.clone());
+        made = Some((tag, bumped));
+        Ok(())
+    })?;
+    made.ok_or_else(|| Error::invalid("tag", "it was not made"))
+}
+
+/// The tag for a number that was given.
+pub(crate) fn numbered(bumped: &Bumped, target: Hash, own: &str, session: &Session) -> Tag {
+    Tag {
+        name: bumped.name.clone(),
+        target: Some(target),
+        message: bumped.message(own),
+        tagger: session.author.clone(),
+        created: session.now,
+    }
+}
+
+/// Refuses a version that has a number: one version, one number.
+fn check_unnumbered(state: &mv_graph::State, target: &Hash) -> Result<()> {
+    match state.tags.iter().find(|t| t.target == Some(*target) && t.is_semver()) {
+        Some(tag) => {
+            Err(Error::Policy { what: format!("{} is `{}` already", target.short(), tag.name) })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a tag name that is taken: tags do not move, and the number of a semantic version is

@@ -136,7 +136,7 @@ impl<'a> Walk<'a> {
                 let head = state.head_target().into_iter();
                 head.chain(state.branches.iter().map(|b| b.target))
                     .chain(state.tags.iter().filter_map(|t| t.target))
-                    .chain(state.stages.iter().map(|s| s.target))
+                    .chain(state.stages.iter().filter_map(|s| s.target))
                     .chain(state.tracking.iter().map(|t| t.target))
                     .collect()
             }

@@ -6,7 +6,8 @@ use mv_graph::{Person, Scalar};
 use mv_repo::commit::{CommitOptions, CommitOutcome, commit};
 use serde::Serialize;
 
-use crate::commands::{env, shared};
+use crate::commands::env;
+use crate::commands::shared::{self, Bump, BumpDocument};
 use crate::context::{Context, parse_name};
 use crate::failure::{Failure, Result};
 use crate::format;
@@ -18,7 +19,7 @@ use crate::ui::{Role, Ui};
 /// files are taken from the working tree, all others from the current version.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mv commit -m \"baseline, lr 1e-3\" --tag v1.0.0\n  mv commit -m \"retrained\" --param lr=3e-4 --metric auc=0.91\n  mv commit --amend -m \"better words\"\n  mv commit -m \"only the code\" train.py src"
+    after_help = "Examples:\n  mv commit -m \"baseline, lr 1e-3\" --tag v1.0.0\n  mv commit -m \"retrained\" --param lr=3e-4 --metric auc=0.91 --bump auto\n  mv commit --amend -m \"better words\"\n  mv commit -m \"only the code\" train.py src"
 )]
 pub(crate) struct Args {
     /// Why this version was made; more than one are paragraphs
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Tag the new version
     #[arg(long, value_name = "NAME")]
     tag: Option<String>,
+    /// Tag the new version with the next number
+    #[arg(long, value_name = "KIND", value_enum, conflicts_with = "tag")]
+    bump: Option<Bump>,
     /// Commit as somebody else: "Name <address>"
     #[arg(long)]
     author: Option<String>,
@@ -54,6 +58,8 @@ pub(crate) struct Args {
 struct Document<'a> {
     id: String,
     version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bump: Option<BumpDocument<'a>>,
     branch: Option<&'a str>,
     logical_bytes: u64,
     new_bytes: u64,
@@ -77,6 +83,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         metrics: args.metrics,
         metadata: args.metadata,
         tag,
+        bump: args.bump.map(Into::into),
         author,
         allow_empty: args.allow_empty,
         amend: args.amend,
@@ -94,6 +101,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         ui.document(&Document {
             id: done.id.to_hex(),
             version: &done.version,
+            bump: done.bump.as_ref().map(Into::into),
             branch: done.branch.as_deref(),
             logical_bytes: done.logical_bytes,
             new_bytes: done.new_bytes,
@@ -129,6 +137,9 @@ fn print(ui: &Ui<'_>, done: &CommitOutcome, subject: &str) {
     let version = format::text(&done.version);
     let id = ui.paint.paint(Role::Id, done.id.short());
     ui.say(format!("[{branch} {} {id}] {subject}", ui.paint.paint(Role::Name, version)));
+    if let Some(bumped) = &done.bump {
+        ui.say(shared::bumped(ui, bumped));
+    }
     ui.say(format!(
         "{}, {} logical, {} new, {} stored",
         format::count(done.files, "file"),

@@ -2,6 +2,8 @@
 
 mod archive;
 mod best;
+mod bisect;
+mod bisect_changes;
 mod branch;
 mod cat;
 mod checkout;
@@ -62,6 +64,7 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Cat(cat::Args),
     Archive(archive::Args),
+    Bisect(bisect::Args),
     Fsck(fsck::Args),
     Gc(gc::Args),
     Du(du::Args),
@@ -96,6 +99,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Ls(args) => ls::run(context, &args),
         Command::Cat(args) => cat::run(context, &args),
         Command::Archive(args) => archive::run(context, args),
+        Command::Bisect(args) => bisect::run(context, args),
         Command::Fsck(args) => fsck::run(context, &args),
         Command::Gc(args) => gc::run(context, &args),
         Command::Du(_) => du::run(context),

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::str::FromStr;
 
 use mv_graph::diff::{Change, ChangeKind};
-use mv_graph::{Component, Mode, RepoPath, Scalar};
+use mv_graph::{Component, Mode, RefName, RepoPath, Scalar};
+use mv_repo::bump::{BumpChoice, BumpKind, Bumped};
 use mv_repo::checkout::CheckoutOutcome;
 use mv_repo::environment::EnvironmentChange;
 use mv_store::Hash;
@@ -118,6 +119,54 @@ pub(crate) fn text_pair(text: &str) -> std::result::Result<(String, String), Str
 /// A component's name.
 pub(crate) fn component(text: &str) -> std::result::Result<Component, String> {
     Component::from_str(text).map_err(|_| "it is one of code, data, model and env".to_owned())
+}
+
+/// The value of `--bump`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Bump {
+    /// The model's interface changed
+    Major,
+    /// Retrained or extended
+    Minor,
+    /// The weights are the same
+    Patch,
+    /// Look at the bytes and say why
+    Auto,
+}
+
+impl From<Bump> for BumpChoice {
+    fn from(bump: Bump) -> BumpChoice {
+        match bump {
+            Bump::Major => BumpChoice::Kind(BumpKind::Major),
+            Bump::Minor => BumpChoice::Kind(BumpKind::Minor),
+            Bump::Patch => BumpChoice::Kind(BumpKind::Patch),
+            Bump::Auto => BumpChoice::Auto,
+        }
+    }
+}
+
+/// A number that was given, for `--json`.
+#[derive(Serialize)]
+pub(crate) struct BumpDocument<'a> {
+    kind: &'static str,
+    reason: &'a str,
+    base: Option<&'a str>,
+}
+
+impl<'a> From<&'a Bumped> for BumpDocument<'a> {
+    fn from(bumped: &'a Bumped) -> BumpDocument<'a> {
+        BumpDocument {
+            kind: bumped.kind.as_str(),
+            reason: &bumped.reason,
+            base: bumped.base.as_ref().map(RefName::as_str),
+        }
+    }
+}
+
+/// `v1.3.0 (minor: retrained, 12 of 14 tensors differ since v1.2.0)`.
+pub(crate) fn bumped(ui: &Ui<'_>, bumped: &Bumped) -> String {
+    let name = ui.paint.paint(Role::Name, format::text(bumped.name.as_str()));
+    format!("{name} ({}: {})", bumped.kind, format::text(&bumped.reason))
 }
 
 #[derive(Serialize)]

@@ -2,9 +2,10 @@
 
 use mv_graph::Tag;
 use mv_repo::Repo;
-use mv_repo::tag::{self, TagOptions};
+use mv_repo::tag::{self, BumpOptions, TagOptions};
 use serde::Serialize;
 
+use crate::commands::shared::{self, Bump, BumpDocument};
 use crate::context::{Context, parse_name};
 use crate::failure::{Failure, Result};
 use crate::format;
@@ -13,21 +14,26 @@ use crate::ui::Role;
 
 /// List tags in semver order, or name a version
 ///
-/// A tag that is a semantic version is never moved and its number is never used again.
+/// A tag that is a semantic version is never moved and its number is never used again. With --bump
+/// the name is the next number after the highest one among the version's ancestors: `mv tag --bump
+/// minor [REV]`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mv tag\n  mv tag v1.0.0 -m \"first model in production\"\n  mv tag baseline HEAD~3\n  mv tag -d baseline"
+    after_help = "Examples:\n  mv tag\n  mv tag v1.0.0 -m \"first model in production\"\n  mv tag --bump auto\n  mv tag baseline HEAD~3\n  mv tag -d baseline"
 )]
 pub(crate) struct Args {
     /// The new tag
     #[arg(value_name = "NAME", required_if_eq("delete", "true"))]
     name: Option<String>,
     /// The version to name; the current one when not given
-    #[arg(value_name = "REV", conflicts_with = "delete")]
+    #[arg(value_name = "REV", conflicts_with_all = ["delete", "bump"])]
     rev: Option<String>,
     /// Why
-    #[arg(short, long, value_name = "MSG", requires = "name")]
+    #[arg(short, long, value_name = "MSG", conflicts_with = "delete")]
     message: Option<String>,
+    /// Use the next number as the name
+    #[arg(long, value_name = "KIND", value_enum, conflicts_with = "delete")]
+    bump: Option<Bump>,
     /// Delete the tag NAME
     #[arg(short, long)]
     delete: bool,
@@ -40,6 +46,8 @@ struct Document<'a> {
     target: String,
     message: &'a str,
     created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bump: Option<BumpDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +57,14 @@ struct Deleted<'a> {
 
 pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     let ui = &context.ui;
+    if let Some(kind) = args.bump {
+        return bump(context, kind, args.name, args.message.unwrap_or_default());
+    }
     let Some(name) = args.name else {
+        if args.message.is_some() {
+            return Err(Failure::usage("a message needs a tag")
+                .hint("name the version: `mv tag v1.0.0 -m MESSAGE`"));
+        }
         return list(context);
     };
     if args.delete {
@@ -77,6 +92,26 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         let id = made.target.map(|id| id.short()).unwrap_or_default();
         let name = ui.paint.paint(Role::Name, format::text(made.name.as_str()));
         ui.say(format!("tagged {} as {name}", ui.paint.paint(Role::Id, id)));
+    }
+    Ok(0)
+}
+
+fn bump(context: &Context<'_>, kind: Bump, rev: Option<String>, message: String) -> Result<u8> {
+    let ui = &context.ui;
+    let (repo, session) = context.open()?;
+    let options = BumpOptions { choice: kind.into(), rev, message };
+    let (made, bumped) = tag::bump(&repo, &options, &session).map_err(|e| {
+        Failure::from(e).policy_hint("a version has one number; `mv tag` lists them")
+    })?;
+    if ui.json {
+        // The repository was opened before the version had this number.
+        let version = made.name.to_string();
+        let bump = Some((&bumped).into());
+        ui.document(&[Document { version, bump, ..document(&repo, &made)? }])?;
+    } else {
+        let id = made.target.map(|id| id.short()).unwrap_or_default();
+        let id = ui.paint.paint(Role::Id, id);
+        ui.say(format!("tagged {id} as {}", shared::bumped(ui, &bumped)));
     }
     Ok(0)
 }
@@ -114,5 +149,6 @@ fn document<'a>(repo: &Repo, tag: &'a Tag) -> Result<Document<'a>> {
         target: target.to_hex(),
         message: &tag.message,
         created: tag.created.to_rfc3339_utc(),
+        bump: None,
     })
 }

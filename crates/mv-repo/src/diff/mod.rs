@@ -16,8 +16,8 @@ use mv_store::Hash;
 
 use crate::environment::EnvironmentChange;
 use crate::error::Result;
-use crate::renames::{Rename, renames};
 use crate::measures::{self, Measures, Values};
+use crate::renames::{Rename, renames};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};

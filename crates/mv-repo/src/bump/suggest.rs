@@ -1,0 +1,294 @@
+//! [`suggest`]: the rules of the contract, applied to the bytes of two versions.
+//!
+//! - **major**: tensors removed, renamed, reshaped or retyped; a model's inputs, outputs or
+//!   architecture changed; a model file gone; columns of a table removed or retyped;
+//!   `feature_set_version` changed
+//! - **minor**: other weights in the same tensors; tensors, columns or model files added
+//! - **patch**: everything else
+//!
+//! The strongest one wins. If a model file changed and no tensors can be read in it, there is no
+//! suggestion at all: even a certain major change would be half of the truth.
+
+use std::collections::HashMap;
+
+use mv_graph::diff::{Change, changes};
+use mv_graph::{Component, FileEntry, Manifest, Mode, RepoPath, Scalar};
+use mv_store::{Hash, Progress, Store};
+
+use super::architecture;
+use super::columns;
+use super::tensors::{self, Content, Weights};
+use super::{Advice, BumpKind, Suggestion, named};
+use crate::contents::StoredSource;
+use crate::error::Result;
+
+/// The param or metadata that says which features a model takes.
+const FEATURES: &str = "feature_set_version";
+
+/// Which number the newer of two versions should get, and why. Both and what they hold are in `store`.
+///
+/// Reads the headers of model files and tables that differ. Where two model files have the same
+/// tensors, their bytes are compared: all of them in small files, in large ones up to the first
+/// that differ.
+///
+/// # Errors
+/// `Missing`, `Corrupt`, `Io`, `Cancelled`.
+pub fn suggest(
+    store: &Store,
+    old: &Manifest,
+    new: &Manifest,
+    progress: &Progress,
+) -> Result<Advice> {
+    let changes = changes(store, Some(old), Some(new))?;
+    let mut look = Look { store, progress, found: Vec::new(), weights: Weights::default() };
+    look.features(old, new);
+    let opaque = look.models(&changes)?;
+    if !opaque.is_empty() {
+        return Ok(Advice::Undecided(opaque));
+    }
+    look.architectures(&changes)?;
+    look.tables(&changes)?;
+    Ok(Advice::Bump(look.conclude(|| rest(old, new, &changes))))
+}
+
+/// What was found so far.
+struct Look<'a> {
+    store: &'a Store,
+    progress: &'a Progress,
+    /// In the order in which they were found.
+    found: Vec<(BumpKind, String)>,
+    /// Weights that differ in the same tensors.
+    weights: Weights,
+}
+
+impl Look<'_> {
+    /// A set of features that got another version. One that is no longer given, or given for the
+    /// first time, says nothing.
+    fn features(&mut self, old: &Manifest, new: &Manifest) {
+        let (before, after) = (features(old), features(new));
+        for (name, from) in &before {
+            let Some((_, to)) = after.iter().find(|(other, to)| other == name && to != from) else {
+                continue;
+            };
+            let text = format!("{} changed {} -> {}", named(name), shown(from), shown(to));
+            self.found.push((BumpKind::Major, text));
+        }
+    }
+
+    /// Looks at model files; gives back those that changed and cannot be read.
+    fn models(&mut self, changes: &[Change]) -> Result<Vec<RepoPath>> {
+        let (mut opaque, mut gone, mut come) = (Vec::new(), Vec::new(), Vec::new());
+        for change in changes.iter().filter(|c| c.component == Component::Model) {
+            self.progress.check()?;
+            let path = &change.path;
+            match (&change.from, &change.to) {
+                (Some(from), Some(to)) if from.id == to.id => {}
+                (Some(from), Some(to)) if is_file(from) && is_file(to) => {
+                    if self.pair((path, from), (path, to))? == Readable::No {
+                        opaque.push(path.clone());
+                    }
+                }
+                (Some(_), Some(_)) => opaque.push(path.clone()),
+                (Some(from), None) => gone.push((path, from)),
+                (None, Some(to)) => come.push((path, to)),
+                (None, None) => {}
+            }
+        }
+        self.moved(gone, come)?;
+        Ok(opaque)
+    }
+
+    /// Files that went and files that came: the same one under another name, or else lost and added.
+    fn moved(
+        &mut self,
+        mut gone: Vec<(&RepoPath, &FileEntry)>,
+        mut come: Vec<(&RepoPath, &FileEntry)>,
+    ) -> Result<()> {
+        let ids: HashMap<Hash, usize> = come.iter().enumerate().map(|(n, c)| (c.1.id, n)).collect();
+        let mut taken = vec![false; come.len()];
+        gone.retain(|(_, entry)| match ids.get(&entry.id) {
+            Some(at) => {
+                taken[*at] = true;
+                false
+            }
+            None => true,
+        });
+        let mut kept = taken.iter();
+        come.retain(|_| kept.next() == Some(&false));
+        let mut schemas: HashMap<Hash, Vec<(&RepoPath, &FileEntry)>> = HashMap::new();
+        let mut added = Vec::new();
+        for (path, entry) in come {
+            self.progress.check()?;
+            match self.content(path, entry)? {
+                Content::Tensors(model) => {
+                    schemas.entry(tensors::schema(&model)).or_default().push((path, entry));
+                }
+                Content::Opaque => added.push(path),
+                Content::Other => {}
+            }
+        }
+        for (path, entry) in gone {
+            self.progress.check()?;
+            let content = self.content(path, entry)?;
+            let same = match &content {
+                Content::Tensors(model) => schemas.get_mut(&tensors::schema(model)),
+                Content::Opaque => None,
+                Content::Other => continue,
+            };
+            match same.and_then(Vec::pop) {
+                Some(renamed) => drop(self.pair((path, entry), renamed)?),
+                None => {
+                    let text = format!("model file {} is gone", path.display_escaped());
+                    self.found.push((BumpKind::Major, text));
+                }
+            }
+        }
+        added.extend(schemas.into_values().flatten().map(|(path, _)| path));
+        added.sort();
+        for path in added {
+            let text = format!("model file {} added", path.display_escaped());
+            self.found.push((BumpKind::Minor, text));
+        }
+        Ok(())
+    }
+
+    /// Compares two model files.
+    fn pair(
+        &mut self,
+        old: (&RepoPath, &FileEntry),
+        new: (&RepoPath, &FileEntry),
+    ) -> Result<Readable> {
+        let (before, after) = (self.content(old.0, old.1)?, self.content(new.0, new.1)?);
+        match (before, after) {
+            (Content::Tensors(before), Content::Tensors(after)) => {
+                let (interface, added) = tensors::compare(&before, &after, new.0);
+                let same = interface.is_empty() && added.is_empty();
+                self.found.extend(interface.into_iter().map(|text| (BumpKind::Major, text)));
+                self.found.extend(added.into_iter().map(|text| (BumpKind::Minor, text)));
+                if same {
+                    let from = StoredSource::open(self.store, old.1)?;
+                    let to = StoredSource::open(self.store, new.1)?;
+                    let sides = [(&before, &from), (&after, &to)];
+                    self.weights.compare(new.0, sides, self.progress)?;
+                }
+                Ok(Readable::Yes)
+            }
+            (Content::Other, Content::Other) => Ok(Readable::Yes),
+            _ => Ok(Readable::No),
+        }
+    }
+
+    fn content(&self, path: &RepoPath, entry: &FileEntry) -> Result<Content> {
+        if !is_file(entry) {
+            return Ok(Content::Other);
+        }
+        tensors::content(path, &StoredSource::open(self.store, entry)?)
+    }
+
+    /// Looks at what configurations say of a model's architecture.
+    fn architectures(&mut self, changes: &[Change]) -> Result<()> {
+        for change in changes {
+            let Some(from) = change.from.filter(is_file) else { continue };
+            let to = change.to.filter(is_file);
+            let differs = to.is_none_or(|to| to.id != from.id);
+            if !differs || !architecture::is_config(&change.path, change.component) {
+                continue;
+            }
+            self.progress.check()?;
+            let before = architecture::read(self.store, Some(&from))?;
+            let after = architecture::read(self.store, to.as_ref())?;
+            let texts = architecture::compare(&before, &after, &change.path);
+            self.found.extend(texts.into_iter().map(|text| (BumpKind::Major, text)));
+        }
+        Ok(())
+    }
+
+    /// Looks at the columns of tables.
+    fn tables(&mut self, changes: &[Change]) -> Result<()> {
+        for change in changes.iter().filter(|c| c.component == Component::Data) {
+            let (Some(from), Some(to)) = (change.from.filter(is_file), change.to.filter(is_file))
+            else {
+                continue;
+            };
+            if from.id == to.id {
+                continue;
+            }
+            self.progress.check()?;
+            let (old, new) =
+                (StoredSource::open(self.store, &from)?, StoredSource::open(self.store, &to)?);
+            let (lost, added) = columns::compare(&change.path, &old, &new)?;
+            self.found.extend(lost.into_iter().map(|text| (BumpKind::Major, text)));
+            self.found.extend(added.into_iter().map(|text| (BumpKind::Minor, text)));
+        }
+        Ok(())
+    }
+
+    /// The strongest finding, with the number of those that are as strong.
+    fn conclude(mut self, rest: impl FnOnce() -> String) -> Suggestion {
+        if let Some(text) = self.weights.reason() {
+            self.found.insert(0, (BumpKind::Minor, text));
+        }
+        let kind = self.found.iter().map(|(kind, _)| *kind).max().unwrap_or(BumpKind::Patch);
+        let mut as_strong = self.found.into_iter().filter(|(k, _)| *k == kind);
+        let Some((_, mut reason)) = as_strong.next() else {
+            return Suggestion { kind, reason: rest() };
+        };
+        let more = as_strong.count();
+        if more > 0 {
+            reason.push_str(&format!(" and {more} more"));
+        }
+        Suggestion { kind, reason }
+    }
+}
+
+/// Whether a changed model file could be read on both sides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readable {
+    Yes,
+    No,
+}
+
+fn is_file(entry: &FileEntry) -> bool {
+    matches!(entry.mode, Mode::File | Mode::Exec)
+}
+
+/// Every param and metadata of that name, alone or at the end of a dotted one.
+fn features(manifest: &Manifest) -> Vec<(&str, Scalar)> {
+    let named = |name: &str| name == FEATURES || name.ends_with(".feature_set_version");
+    let params = manifest.params.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let metadata =
+        manifest.metadata.iter().map(|(name, value)| (name.as_str(), Scalar::parse(value)));
+    params.chain(metadata).filter(|(name, _)| named(name)).collect()
+}
+
+/// What differs apart from interfaces and weights: `only code and params differ`.
+fn rest(old: &Manifest, new: &Manifest, changes: &[Change]) -> String {
+    let mut parts: Vec<&str> = Component::ALL
+        .into_iter()
+        .filter(|component| changes.iter().any(|c| c.component == *component))
+        .map(
+            |component| if component == Component::Env { "lock files" } else { component.as_str() },
+        )
+        .collect();
+    let values = [
+        ("environment", old.environment != new.environment),
+        ("params", old.params != new.params),
+        ("metrics", old.metrics != new.metrics),
+        ("metadata", old.metadata != new.metadata),
+    ];
+    parts.extend(values.into_iter().filter(|(_, differ)| *differ).map(|(name, _)| name));
+    match parts.as_slice() {
+        [] => "nothing differs".to_owned(),
+        // The others are plural, or are read so.
+        [one @ ("code" | "data" | "model" | "environment" | "metadata")] => {
+            format!("only {one} differs")
+        }
+        [one] => format!("only {one} differ"),
+        [first @ .., last] => format!("only {} and {last} differ", first.join(", ")),
+    }
+}
+
+fn shown(value: &Scalar) -> String {
+    let text = value.to_string();
+    mv_graph::escape(&text[..text.floor_char_boundary(80)]).to_string()
+}
