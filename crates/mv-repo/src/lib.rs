@@ -20,6 +20,8 @@ pub mod environment;
 
 mod repo;
 
+pub mod renames;
+
 mod mark;
 mod snapshot;
 
