@@ -37,6 +37,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "checkout",
     "restore",
     "reset",
+    "merge",
     "undo",
     "redo",
     "reflog",
@@ -54,8 +55,8 @@ pub(crate) const COMMANDS: &[&str] = &[
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
 pub(crate) const RESERVED: &[&str] = &[
-    "merge", "metrics", "params", "best", "env", "stage", "remote", "push", "fetch", "pull",
-    "clone", "repack", "plot", "bisect",
+    "metrics", "params", "best", "env", "stage", "remote", "push", "fetch", "pull", "clone",
+    "repack", "plot", "bisect",
 ];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.

@@ -23,6 +23,7 @@ use crate::session::Session;
 use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
 use crate::status::skipped;
 use crate::tag;
+use crate::unfinished::Unfinished;
 use crate::worktree::{read_link, read_stable};
 
 /// Files below this size are gathered in blocks with their neighbours.
@@ -35,7 +36,7 @@ const GROUP: u64 = 256 << 10;
 /// What to record beside the files.
 #[derive(Clone, Debug, Default)]
 pub struct CommitOptions {
-    /// Why, for people. Needed unless amending.
+    /// Why, for people. Needed unless amending or finishing a merge.
     pub message: Option<String>,
     /// Hyper-parameters.
     pub params: Vec<(String, Scalar)>,
@@ -82,7 +83,7 @@ pub struct CommitOutcome {
 ///
 /// # Errors
 /// `NothingToCommit`, `Invalid`, `Policy` for a tag that is taken, `Unfinished` after an
-/// interrupted checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
+/// interrupted checkout, `Merging` with the conflicts that nobody has decided, `Changed` for a file that is being written to, `LostRace`, `Io`.
 pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<CommitOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
@@ -91,8 +92,10 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     }
     let mut snapshot = Snapshot::take(repo, session)?;
     Mark::refuse_pending(repo, session, &snapshot)?;
+    let merging = merging(repo, options, &mut snapshot, session)?;
     check_paths(repo, options, &mut snapshot)?;
-    if snapshot.candidates.is_empty() && !wants_version(options) {
+    let wants_version = options.allow_empty || options.amend || merging.is_some();
+    if snapshot.candidates.is_empty() && !wants_version {
         return Err(Error::NothingToCommit);
     }
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
@@ -102,15 +105,17 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     } else {
         partial(repo, &mut snapshot, &options.paths)?
     };
-    if changes.is_empty() && !wants_version(options) {
+    if changes.is_empty() && !wants_version {
         snapshot.remember(repo, session);
         return Err(Error::NothingToCommit);
     }
     let (components, totals) = store_trees(&files, &writer)?;
-    let manifest = describe(repo, &snapshot, options, components, session)?;
+    let manifest = describe(repo, &snapshot, options, merging, components, session)?;
     let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
     let written = writer.finish()?;
     publish(repo, options, &manifest, id, &written, session)?;
+    // HEAD has moved on: a merge that was under way is over even if this fails.
+    drop(Unfinished::clear(repo));
     if options.paths.is_empty() {
         save_cache(repo, &snapshot, id, session);
     }
@@ -132,8 +137,24 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     })
 }
 
-fn wants_version(options: &CommitOptions) -> bool {
-    options.allow_empty || options.amend
+/// The version that an unfinished merge left, if there is one and nothing of it is undecided.
+fn merging(
+    repo: &Repo,
+    options: &CommitOptions,
+    snapshot: &mut Snapshot,
+    session: &Session,
+) -> Result<Option<Manifest>> {
+    let Some(merge) = Unfinished::of(repo)? else { return Ok(None) };
+    let open = merge.open(repo, snapshot, session)?;
+    if !open.is_empty() || merge.left == Hash::ZERO {
+        return Err(merge.error(open.into_iter().map(|conflict| conflict.path).collect()));
+    }
+    if options.amend || !options.paths.is_empty() {
+        let detail = "a merge is committed whole: give no paths, and nothing is amended";
+        return Err(Error::invalid("option", detail));
+    }
+    repo.must_be_whole(&[merge.theirs])?;
+    repo.manifest(&merge.left).map(Some)
 }
 
 /// Refuses a path argument that names nothing, now or in HEAD.
@@ -362,6 +383,7 @@ fn describe(
     repo: &Repo,
     snapshot: &Snapshot,
     options: &CommitOptions,
+    merging: Option<Manifest>,
     components: [ComponentRef; 4],
     session: &Session,
 ) -> Result<Manifest> {
@@ -371,9 +393,10 @@ fn describe(
     } else {
         None
     };
-    let message = options.message.clone().or_else(|| amended.map(|m| m.message.clone()));
+    let earlier = amended.or(merging.as_ref());
+    let message = options.message.clone().or_else(|| earlier.map(|m| m.message.clone()));
     let message = message.ok_or_else(|| Error::invalid("message", "a commit needs one"))?;
-    let parents = match amended {
+    let parents = match earlier {
         Some(manifest) => manifest.parents.clone(),
         None => snapshot.head.iter().map(|(id, _)| *id).collect(),
     };
@@ -383,8 +406,8 @@ fn describe(
         components,
         environment: amended.and_then(|m| m.environment),
         model_name: repo.config()?.name,
-        params: merged(amended.map(|m| &m.params), &options.params),
-        metrics: merged(amended.map(|m| &m.metrics), &options.metrics),
+        params: merged(earlier.map(|m| &m.params), &options.params),
+        metrics: merged(earlier.map(|m| &m.metrics), &options.metrics),
         metadata: merged(amended.map(|m| &m.metadata), &options.metadata),
         message,
         author: author.unwrap_or_else(|| session.author.clone()),

@@ -24,6 +24,8 @@ pub mod renames;
 
 mod mark;
 mod snapshot;
+mod text_merge;
+mod unfinished;
 
 mod maintain;
 pub mod tag;
@@ -38,6 +40,8 @@ pub mod checkout;
 pub mod reset;
 pub mod restore;
 pub mod undo;
+
+pub mod merge;
 
 pub mod log;
 pub mod ls;

@@ -15,6 +15,7 @@ use mv_store::{
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
+use crate::unfinished::Unfinished;
 
 /// How long a replaced pack stays for readers that began before.
 pub(crate) const READERS_GRACE: Duration = Duration::from_secs(60 * 60);
@@ -194,6 +195,11 @@ pub(crate) fn roots(
         }
         oldest = state.generation;
         roots.extend(state.targets());
+    }
+    if let Some(merge) = Unfinished::of(repo)?
+        && repo.store().contains(&merge.left)
+    {
+        roots.insert(merge.left);
     }
     Ok((roots.into_iter().collect(), oldest))
 }

@@ -16,6 +16,7 @@ mod gc;
 mod init;
 mod log;
 mod ls;
+mod merge;
 mod reflog;
 mod reset;
 mod restore;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Checkout(checkout::Args),
     Restore(restore::Args),
     Reset(reset::Args),
+    Merge(merge::Args),
     Undo(undo::UndoArgs),
     Redo(undo::RedoArgs),
     Reflog(reflog::Args),
@@ -70,6 +72,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Checkout(args) => checkout::run(context, args),
         Command::Restore(args) => restore::run(context, args),
         Command::Reset(args) => reset::run(context, args),
+        Command::Merge(args) => merge::run(context, args),
         Command::Undo(_) => undo::undo(context),
         Command::Redo(_) => undo::redo(context),
         Command::Reflog(args) => reflog::run(context, &args),
