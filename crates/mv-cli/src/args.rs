@@ -244,10 +244,10 @@ mod tests {
 
     #[test]
     fn missing_arguments_are_told_on_one_line() {
-        let failure = complaint_about("commit");
+        let failure = complaint_about("restore");
         assert_eq!(
             failure.message,
-            "the following required arguments were not provided: --message <MSG>"
+            "the following required arguments were not provided: <PATH>..."
         );
     }
 

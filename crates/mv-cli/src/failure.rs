@@ -150,6 +150,9 @@ impl From<mv_repo::Error> for Failure {
             E::Policy { .. } => Failure::new("policy", NO, message),
             E::Unfinished { .. } => Failure::new("unfinished", NO, message)
                 .hint("run that command again to finish it, or go back with `mv checkout --force HEAD`"),
+            E::Merging { paths, .. } => Failure::new("merging", NO, message)
+                .hint("decide what `mv status` lists, then `mv commit`; or go back with `mv merge --abort`")
+                .about(&paths),
             E::LostRace { .. } => {
                 Failure::new("lost_race", RACE, message).hint("look with `mv status`, then try again")
             }

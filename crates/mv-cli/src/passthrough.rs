@@ -42,6 +42,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "checkout",
     "restore",
     "reset",
+    "merge",
     "undo",
     "redo",
     "reflog",
@@ -60,8 +61,7 @@ pub(crate) const COMMANDS: &[&str] = &[
 ];
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
-pub(crate) const RESERVED: &[&str] =
-    &["merge", "remote", "push", "fetch", "pull", "clone", "repack"];
+pub(crate) const RESERVED: &[&str] = &["remote", "push", "fetch", "pull", "clone", "repack"];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.
 const GUARD: &str = "MV_PASSED_THROUGH";

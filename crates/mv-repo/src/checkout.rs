@@ -15,6 +15,7 @@ use mv_graph::diff::ListedFile;
 use mv_graph::{Component, Head, Mode, RefName, RepoPath, State};
 use mv_store::Hash;
 
+pub(crate) use crate::saved::Fresh;
 pub(crate) use plan::Local;
 
 use crate::branch;
@@ -24,6 +25,7 @@ use crate::repo::{PathArg, Repo};
 use crate::saved::{self, Overlay, Saved};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
+use crate::unfinished::Unfinished;
 
 /// What to check out.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +76,10 @@ pub(crate) struct Switch<'a> {
     pub(crate) edit: &'a dyn Fn(&mut State) -> Result<()>,
     /// What goes on top of the target: what an undone operation overwrote.
     pub(crate) overlay: Option<Overlay>,
+    /// A version that was made for this and that no record names yet.
+    pub(crate) fresh: Option<&'a Fresh>,
+    /// A merge whose conflicts wait in the target.
+    pub(crate) merge: Option<&'a Unfinished>,
 }
 
 /// Checks out a branch, a version, or some of its files.
@@ -109,6 +115,9 @@ pub fn checkout(
             return Err(Error::invalid("option", "`-b` does not go with `--only` or paths"));
         }
         return partial(repo, name, target, options, session);
+    }
+    if !options.force {
+        Unfinished::refuse(repo)?;
     }
     let head = match (&options.create_branch, existing) {
         (Some(new), _) => {
@@ -146,6 +155,8 @@ pub fn checkout(
             Ok(())
         },
         overlay: None,
+        fresh: None,
+        merge: None,
     };
     run(repo, &switch, session)
 }
@@ -201,6 +212,8 @@ fn partial(
         local: if options.force { Local::Overwrite } else { Local::Refuse },
         edit: &|_| Ok(()),
         overlay: None,
+        fresh: None,
+        merge: None,
     };
     run(repo, &switch, session)
 }
@@ -208,7 +221,7 @@ fn partial(
 /// Plans, saves what would be lost if that was asked for, applies, and publishes the record.
 pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result<CheckoutOutcome> {
     let mut snapshot = Snapshot::take_leniently(repo, session)?;
-    if !switch.whole && switch.overlay.is_none() {
+    if !switch.whole && switch.overlay.is_none() && switch.merge.is_none() {
         // Some files of a version would end the mark that tells of a checkout cut off before.
         Mark::refuse_pending(repo, session, &snapshot)?;
     }
@@ -217,7 +230,10 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     let plan = plan::plan(repo, &mut snapshot, &target, switch, session)?;
     refuse_too_large(repo, &snapshot, &plan)?;
     let (overwritten, placed) = (&plan.overwritten, instead(&plan, switch));
-    let saved = saved::keep(repo, &snapshot, overwritten, &placed, &switch.operation, session)?;
+    let operation = &switch.operation;
+    let saved =
+        saved::keep(repo, &snapshot, overwritten, &placed, switch.fresh, operation, session)?;
+    let undoable = !(overwritten.is_empty() && placed.is_empty());
     let unchanged = plan.is_empty();
     let cursor = repo.state().cursor;
     // What is overwritten must be named by a record before the first file is: whatever ends this
@@ -236,6 +252,9 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     if !unchanged {
         mark.set(repo, session)?;
     }
+    if let Some(merge) = switch.merge {
+        merge.set(repo, session)?;
+    }
     let applied = apply::apply(repo, &snapshot, &plan, session)?;
     let version = repo.version_of(&switch.target, &target);
     let mut outcome = CheckoutOutcome {
@@ -251,6 +270,10 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     if !outcome.failed.is_empty() {
         return Ok(outcome);
     }
+    if switch.whole {
+        // Before the record: after it, the mark would count as done and the merge would still wait.
+        Unfinished::clear(repo)?;
+    }
     let roots: Vec<Hash> = saved.iter().map(|s| s.id).chain([switch.target]).collect();
     let now = repo.state();
     let record = repo.advance(session, &switch.operation, &[], &roots, &mut |state| {
@@ -261,7 +284,7 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
             // Both records are one operation to the user.
             state.before = cursor;
         }
-        state.saved = saved.as_ref().map(|s| s.id);
+        state.saved = saved.as_ref().map(|s| s.id).filter(|_| undoable);
         state.touched_worktree = !unchanged;
         (switch.edit)(state)
     })?;
@@ -321,7 +344,8 @@ fn publish_saved(
     switch: &Switch<'_>,
     session: &Session,
 ) -> Result<Repo> {
-    let operation = format!("{} (saving what it overwrites)", switch.operation);
+    let aim = if switch.fresh.is_some() { "preparing" } else { "saving what it overwrites" };
+    let operation = format!("{} ({aim})", switch.operation);
     let now = repo.state();
     repo.advance(session, &operation, &saved.packs, &[saved.id], &mut |state| {
         if state.head != now.head {

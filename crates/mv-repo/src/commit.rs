@@ -28,6 +28,7 @@ use crate::snapshot::{Content, Depth, Snapshot, content_of, empty_dir};
 use crate::source;
 use crate::status::skipped;
 use crate::tag;
+use crate::unfinished::Unfinished;
 use crate::worktree::{read_link, read_stable};
 
 /// Files below this size are gathered in blocks with their neighbours.
@@ -40,7 +41,7 @@ const GROUP: u64 = 256 << 10;
 /// What to record beside the files.
 #[derive(Clone, Debug, Default)]
 pub struct CommitOptions {
-    /// Why, for people. Needed unless amending.
+    /// Why, for people. Needed unless amending or finishing a merge.
     pub message: Option<String>,
     /// Hyper-parameters, over those that files give.
     pub params: Vec<(String, Scalar)>,
@@ -96,8 +97,8 @@ pub struct CommitOutcome {
 /// # Errors
 /// `NothingToCommit`, `Invalid`, `Values` for a file of params or metrics that cannot be understood,
 /// `Policy` for a tag that is taken, `Undecided` when the bytes are to decide on the number and
-/// cannot, `Unfinished` after an interrupted checkout, `Changed` for a file that is being written
-/// to, `LostRace`, `Io`.
+/// cannot, `Merging` with the conflicts that nobody has decided, `Unfinished` after an interrupted
+/// checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
 pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<CommitOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
@@ -106,8 +107,10 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     }
     let mut snapshot = Snapshot::take(repo, session)?;
     Mark::refuse_pending(repo, session, &snapshot)?;
+    let merging = merging(repo, options, &mut snapshot, session)?;
     check_paths(repo, options, &mut snapshot)?;
-    let wanted = wants_version(options, snapshot.head.as_ref().map(|(_, manifest)| manifest));
+    let head = snapshot.head.as_ref().map(|(_, manifest)| manifest);
+    let wanted = merging.is_some() || wants_version(options, head);
     if snapshot.candidates.is_empty() && !wanted {
         return Err(Error::NothingToCommit);
     }
@@ -115,7 +118,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         // A mistake in one of these files is told before anything large is stored.
         measures::of_worktree(repo, session)?;
     }
-    let bump = bump_plan(repo, options, &mut snapshot, session)?;
+    let bump = bump_plan(repo, options, &mut snapshot, merging.as_ref(), session)?;
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
     store_candidates(&mut snapshot, &options.paths, &writer, session)?;
     let (changes, files) = if options.paths.is_empty() {
@@ -131,7 +134,8 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     let (components, totals) = store_trees(&files, &writer)?;
     let mut left_out = skipped(&snapshot);
     left_out.extend(measures.left_out.iter().cloned());
-    let mut manifest = describe(repo, &snapshot, options, (components, measures), session)?;
+    let mut manifest =
+        describe(repo, &snapshot, options, merging, (components, measures), session)?;
     let (notes, warnings) = around(repo, &mut manifest, &writer, session)?;
     let id = writer.put(Kind::Manifest, &manifest.encode()?)?;
     let written = writer.finish()?;
@@ -144,6 +148,8 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         None => None,
     };
     let bumped = publish(repo, options, &manifest, id, &written, bump, session)?;
+    // HEAD has moved on: a merge that was under way is over even if this fails.
+    drop(Unfinished::clear(repo));
     if options.paths.is_empty() {
         save_cache(repo, &snapshot, id, session);
     }
@@ -192,15 +198,17 @@ fn bump_plan(
     repo: &Repo,
     options: &CommitOptions,
     snapshot: &mut Snapshot,
+    merging: Option<&Manifest>,
     session: &Session,
 ) -> Result<Option<bump::Plan>> {
     let Some(choice) = options.bump else { return Ok(None) };
     if options.tag.is_some() {
         return Err(Error::invalid("option", "a version is given a tag or the next number"));
     }
-    let parents = match &snapshot.head {
-        Some((_, manifest)) if options.amend => manifest.parents.clone(),
-        head => head.iter().map(|(id, _)| *id).collect(),
+    let parents = match (&snapshot.head, merging) {
+        (_, Some(left)) => left.parents.clone(),
+        (Some((_, manifest)), None) if options.amend => manifest.parents.clone(),
+        (head, None) => head.iter().map(|(id, _)| *id).collect(),
     };
     let plan = bump::Plan::new(repo, choice, &parents)?;
     if let Some(base) = plan.compared_with() {
@@ -243,6 +251,26 @@ fn refuse_opaque_models(
     let paths: Vec<_> =
         opaque.into_iter().filter(|(path, id)| !same(path, id)).map(|(path, _)| path).collect();
     if paths.is_empty() { Ok(()) } else { Err(Error::Undecided { paths }) }
+}
+
+/// The version that an unfinished merge left, if there is one and nothing of it is undecided.
+fn merging(
+    repo: &Repo,
+    options: &CommitOptions,
+    snapshot: &mut Snapshot,
+    session: &Session,
+) -> Result<Option<Manifest>> {
+    let Some(merge) = Unfinished::of(repo)? else { return Ok(None) };
+    let open = merge.open(repo, snapshot, session)?;
+    if !open.is_empty() || merge.left == Hash::ZERO {
+        return Err(merge.error(open.into_iter().map(|conflict| conflict.path).collect()));
+    }
+    if options.amend || !options.paths.is_empty() {
+        let detail = "a merge is committed whole: give no paths, and nothing is amended";
+        return Err(Error::invalid("option", detail));
+    }
+    repo.must_be_whole(&[merge.theirs])?;
+    repo.manifest(&merge.left).map(Some)
 }
 
 /// Refuses a path argument that names nothing, now or in HEAD.
@@ -471,6 +499,7 @@ fn describe(
     repo: &Repo,
     snapshot: &Snapshot,
     options: &CommitOptions,
+    merging: Option<Manifest>,
     (components, measures): ([ComponentRef; 4], Measures),
     session: &Session,
 ) -> Result<Manifest> {
@@ -480,15 +509,15 @@ fn describe(
     } else {
         None
     };
-    let message = options.message.clone().or_else(|| amended.map(|m| m.message.clone()));
+    let earlier = amended.or(merging.as_ref());
+    let message = options.message.clone().or_else(|| earlier.map(|m| m.message.clone()));
     let message = message.ok_or_else(|| Error::invalid("message", "a commit needs one"))?;
-    let parents = match amended {
+    let parents = match earlier {
         Some(manifest) => manifest.parents.clone(),
         None => snapshot.head.iter().map(|(id, _)| *id).collect(),
     };
     let author = options.author.clone().or_else(|| amended.map(|m| m.author.clone()));
-    let typed = amended.map(|m| measures::typed(repo, snapshot, m)).transpose()?;
-    let (params, metrics) = typed.unwrap_or_default();
+    let (params, metrics) = typed(repo, snapshot, amended, merging.as_ref())?;
     let metadata = amended.map(|m| m.metadata.iter().cloned().collect()).unwrap_or_default();
     let manifest = Manifest {
         parents,
@@ -505,6 +534,27 @@ fn describe(
     };
     manifest.validate()?;
     Ok(manifest)
+}
+
+/// The values that no file gave and that stay: of the version that is amended, or of both sides of
+/// a merge, where ours count.
+fn typed(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    amended: Option<&Manifest>,
+    merging: Option<&Manifest>,
+) -> Result<(measures::Values, measures::Values)> {
+    let mut sides = Vec::from_iter(amended.cloned());
+    for parent in merging.into_iter().flat_map(|left| left.parents.iter().rev()) {
+        sides.push(repo.manifest(parent)?);
+    }
+    let (mut params, mut metrics) = (measures::Values::new(), measures::Values::new());
+    for side in &sides {
+        let (side_params, side_metrics) = measures::typed(repo, snapshot, side)?;
+        params.extend(side_params);
+        metrics.extend(side_metrics);
+    }
+    Ok((params, metrics))
 }
 
 /// Adds what is around the project now: its environment, and the git commit beside it. What cannot

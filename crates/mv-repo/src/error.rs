@@ -73,6 +73,14 @@ pub enum Error {
         /// Which operation, as it names itself in the reflog.
         what: String,
     },
+    /// A merge waits for its conflicts to be solved.
+    #[error("the merge of `{}` is not finished", escape(.theirs))]
+    Merging {
+        /// What is being merged, as the user named it.
+        theirs: String,
+        /// The conflicts that nobody has decided yet, if the operation asked for that.
+        paths: Vec<RepoPath>,
+    },
     /// A working file or directory was not what it had been a moment earlier.
     #[error("`{path}` changed while it was read")]
     Changed {

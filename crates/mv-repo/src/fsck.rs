@@ -112,6 +112,9 @@ fn check_caches(layout: &Layout, report: &mut FsckReport) -> Result<()> {
     if let Err(e) = crate::mark::Mark::check(layout) {
         report.add("mark", "worktree/checkout", e);
     }
+    if let Err(e) = crate::unfinished::Unfinished::check(layout) {
+        report.add("mark", "worktree/merge", e);
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //! .mv/packs/ab/<id>       packs
 //! .mv/state/<generation>  the chain of state records
 //! .mv/tmp/                unpublished files
-//! .mv/worktree/           local caches: stat, checkout marker, lock
+//! .mv/worktree/           local caches: stat, checkout marker, unfinished merge, lock
 //! .mv/config.toml         local configuration, when there is any
 //! ```
 //!
@@ -191,6 +191,12 @@ impl Layout {
     #[must_use]
     pub fn checkout_mark(&self) -> PathBuf {
         self.worktree().join("checkout")
+    }
+
+    /// The merge that waits for its conflicts to be solved.
+    #[must_use]
+    pub fn unfinished_merge(&self) -> PathBuf {
+        self.worktree().join("merge")
     }
 
     /// The lock that saves parallel commands from doing work twice.

@@ -28,6 +28,8 @@ pub mod source;
 
 mod mark;
 mod snapshot;
+mod text_merge;
+mod unfinished;
 
 pub mod measures;
 
@@ -49,6 +51,8 @@ pub mod checkout;
 pub mod reset;
 pub mod restore;
 pub mod undo;
+
+pub mod merge;
 
 pub mod log;
 pub mod ls;

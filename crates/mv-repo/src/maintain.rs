@@ -16,6 +16,7 @@ use mv_store::{
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
+use crate::unfinished::Unfinished;
 
 /// How long a replaced pack stays for readers that began before.
 pub(crate) const READERS_GRACE: Duration = Duration::from_secs(60 * 60);
@@ -203,6 +204,11 @@ pub(crate) fn roots(repo: &Repo, window: &dyn Fn(usize, &State) -> bool) -> Resu
         oldest = state.generation;
         versions.extend(state.targets());
         state.stages.iter().try_for_each(|stage| ledgers.add(repo.store(), stage))?;
+    }
+    if let Some(merge) = Unfinished::of(repo)?
+        && repo.store().contains(&merge.left)
+    {
+        versions.insert(merge.left);
     }
     versions.extend(ledgers.versions);
     let versions = versions.into_iter().collect();

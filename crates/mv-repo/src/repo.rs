@@ -210,6 +210,20 @@ impl Repo {
         Repo::open(&self.root, session)
     }
 
+    /// The same repository with packs that are published but not named by a record yet.
+    pub(crate) fn with_packs(&self, packs: &[PackId]) -> Repo {
+        let all: Vec<_> = self.state().packs.iter().chain(packs).copied().collect();
+        Repo {
+            root: self.root.clone(),
+            layout: self.layout.clone(),
+            transport: self.transport.clone(),
+            record: self.record.clone(),
+            store: Store::open(&self.layout.dot, &all),
+            config: self.config.clone(),
+            local: self.local.clone(),
+        }
+    }
+
     /// The project's root directory.
     #[must_use]
     pub fn root(&self) -> &Path {

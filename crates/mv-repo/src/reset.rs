@@ -7,6 +7,7 @@ use crate::checkout::{CheckoutOutcome, Local, Switch, run};
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
+use crate::unfinished::Unfinished;
 
 /// Where to, and what becomes of the working tree.
 #[derive(Clone, Debug, Default)]
@@ -61,9 +62,12 @@ pub fn reset(repo: &Repo, options: &ResetOptions, session: &Session) -> Result<R
             local: Local::Overwrite,
             edit: &edit,
             overlay: None,
+            fresh: None,
+            merge: None,
         };
         Some(run(repo, &switch, session)?)
     } else {
+        Unfinished::refuse(repo)?;
         repo.advance(session, &format!("reset {}", options.rev), &[], &[id], &mut |state| {
             edit(state)
         })?;

@@ -40,6 +40,8 @@ pub fn restore(
         local: Local::Overwrite,
         edit: &|_| Ok(()),
         overlay: None,
+        fresh: None,
+        merge: None,
     };
     run(repo, &switch, session)
 }

@@ -22,17 +22,25 @@ pub(crate) struct Saved {
     pub(crate) packs: Vec<PackId>,
 }
 
+/// A version in packs that no record names yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Fresh {
+    pub(crate) version: Hash,
+    pub(crate) packs: Vec<PackId>,
+}
+
 /// Stores the working files at `overwritten`, and a listing of what is `placed` instead of them or
-/// where nothing was. None when there are neither.
+/// where nothing was. None when there are neither, and no version that only this record will name.
 pub(crate) fn keep(
     repo: &Repo,
     snapshot: &Snapshot,
     overwritten: &[RepoPath],
     placed: &[ListedFile],
+    fresh: Option<&Fresh>,
     operation: &str,
     session: &Session,
 ) -> Result<Option<Saved>> {
-    if overwritten.is_empty() && placed.is_empty() {
+    if overwritten.is_empty() && placed.is_empty() && fresh.is_none() {
         return Ok(None);
     }
     let task = session.progress.task("saving what is overwritten", Unit::Bytes);
@@ -79,10 +87,12 @@ pub(crate) fn keep(
         Ok::<Hash, Error>(writer.put(Kind::Manifest, &manifest.encode()?)?)
     };
     let placed = version(placed, Vec::new(), format!("what `{operation}` put in place"))?;
-    let parents = snapshot.head.iter().map(|(id, _)| *id).chain([placed]).collect();
+    let head = snapshot.head.iter().map(|(id, _)| *id);
+    let parents = head.chain(fresh.map(|fresh| fresh.version)).chain([placed]).collect();
     let id = version(&files, parents, format!("what `{operation}` overwrote"))?;
-    let written = writer.finish()?;
-    Ok(Some(Saved { id, packs: written.packs }))
+    let mut packs = writer.finish()?.packs;
+    packs.extend(fresh.iter().flat_map(|fresh| &fresh.packs));
+    Ok(Some(Saved { id, packs }))
 }
 
 /// Files to put on top of a version's, and files to take away if they are not among those.

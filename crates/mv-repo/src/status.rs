@@ -8,6 +8,7 @@ use crate::mark::Mark;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};
+use crate::unfinished::{Conflict, Unfinished};
 
 /// How to look.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,8 +27,10 @@ pub struct Status {
     pub changes: Vec<Change>,
     /// Things that are not versioned although nothing ignores them, and why.
     pub skipped: Vec<(String, String)>,
-    /// An operation that was cut off.
+    /// An operation that was cut off, or a merge that is not committed yet.
     pub unfinished: Option<String>,
+    /// What is left to decide of a merge; none when there is no merge.
+    pub conflicts: Option<Vec<Conflict>>,
 }
 
 /// Compares the working tree with HEAD. Costs a stat of each file; only files that the stat cache
@@ -40,7 +43,11 @@ pub fn status(repo: &Repo, _: &StatusOptions, session: &Session) -> Result<Statu
     snapshot.examine(Depth::Differs, session)?;
     let changes = snapshot.changes();
     snapshot.remember(repo, session);
-    let unfinished = Mark::pending(repo, session, &snapshot)?.map(|mark| mark.describe());
+    let cut_off = Mark::pending(repo, session, &snapshot)?.map(|mark| mark.describe());
+    let merge = Unfinished::of(repo)?.filter(|_| cut_off.is_none());
+    let conflicts =
+        merge.as_ref().map(|merge| merge.open(repo, &mut snapshot, session)).transpose()?;
+    let waits = merge.map(|m| m.describe(conflicts.as_ref().map_or(0, Vec::len)));
     let version = snapshot.head.as_ref().map(|(id, manifest)| repo.version_of(id, manifest));
     Ok(Status {
         branch: repo.state().head_branch().map(ToString::to_string),
@@ -48,7 +55,8 @@ pub fn status(repo: &Repo, _: &StatusOptions, session: &Session) -> Result<Statu
         version,
         changes,
         skipped: skipped(&snapshot),
-        unfinished,
+        unfinished: cut_off.or(waits),
+        conflicts,
     })
 }
 

@@ -15,6 +15,8 @@ use crate::repo::Repo;
 use crate::saved::Overlay;
 use crate::session::Session;
 use crate::stage;
+use crate::text_merge::Labels;
+use crate::unfinished::Unfinished;
 
 /// What was undone or redone.
 #[derive(Clone, Debug)]
@@ -41,12 +43,14 @@ pub struct UndoOutcome {
 pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
+    Unfinished::refuse(repo)?;
     let now = repo.state();
     let undone = at(repo, now.cursor)?.ok_or_else(|| nothing("undo"))?;
     let goal = at(repo, undone.before)?.ok_or_else(|| nothing("undo"))?;
     let mut redo = now.redo.clone();
     redo.push(now.cursor);
     let overlay = undone.saved.map(|id| Overlay::undoing(repo, &id)).transpose()?;
+    reopen_merge(repo, &undone, &goal, session)?;
     let touched = undone.touched_worktree;
     let entered = Some(MoveKind::Undo);
     let step = Step { verb: "undo", operation: undone.operation, entered, goal, redo, overlay };
@@ -63,11 +67,38 @@ pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let mut redo = repo.state().redo.clone();
     let next = redo.pop().ok_or_else(|| nothing("redo"))?;
     let goal = at(repo, next)?.ok_or_else(|| nothing("redo"))?;
+    match Unfinished::of(repo)? {
+        // The commit of that very merge comes back.
+        Some(merge) if goal.head_target() != Some(merge.left) => {
+            return Err(merge.error(Vec::new()));
+        }
+        _ => {}
+    }
     let touched = goal.touched_worktree;
     let overlay = goal.saved.map(|id| Overlay::redoing(repo, &id)).transpose()?;
     let operation = goal.operation.clone();
     let step = Step { verb: "redo", operation, entered: None, goal, redo, overlay };
     step.take(repo, touched, session)
+}
+
+/// When the commit of a merge is undone, its files stay in the working tree; that they are a merge
+/// is written down before the record that makes it so, so that it is never forgotten.
+fn reopen_merge(repo: &Repo, undone: &State, goal: &State, session: &Session) -> Result<()> {
+    let (Some(left), Some(ours)) = (undone.head_target(), goal.head_target()) else {
+        return Ok(());
+    };
+    if undone.touched_worktree || left == ours || !undone.operation.starts_with("commit") {
+        return Ok(());
+    }
+    match repo.manifest(&left)?.parents[..] {
+        [first, theirs] if first == ours => {
+            let branch = goal.head_branch().map_or("HEAD", |name| name.as_str());
+            let labels = Labels::new(branch, &theirs.short());
+            let merge = Unfinished { ours, theirs, left, labels, conflicts: Vec::new() };
+            merge.set(repo, session)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn nothing(verb: &str) -> Error {
@@ -135,6 +166,8 @@ impl Step {
                     local: Local::RefuseNew,
                     edit: &edit,
                     overlay: self.overlay,
+                    fresh: None,
+                    merge: None,
                 };
                 Some(run(repo, &switch, session)?)
             }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use mv_graph::{Person, Scalar};
 use mv_repo::commit::{CommitOptions, CommitOutcome, commit};
+use mv_repo::merge::is_merging;
 use serde::Serialize;
 
 use crate::commands::env;
@@ -16,14 +17,15 @@ use crate::ui::{Role, Ui};
 /// Record the working tree as a new version
 ///
 /// There is no staging: what `mv.toml` and `.mvignore` describe is recorded. With PATH only those
-/// files are taken from the working tree, all others from the current version.
+/// files are taken from the working tree, all others from the current version. After `mv merge` has
+/// left conflicts it makes the merged version, and needs no message.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  mv commit -m \"baseline, lr 1e-3\" --tag v1.0.0\n  mv commit -m \"retrained\" --param lr=3e-4 --metric auc=0.91 --bump auto\n  mv commit --amend -m \"better words\"\n  mv commit -m \"only the code\" train.py src"
 )]
 pub(crate) struct Args {
     /// Why this version was made; more than one are paragraphs
-    #[arg(short, long, value_name = "MSG", required_unless_present = "amend")]
+    #[arg(short, long, value_name = "MSG")]
     message: Vec<String>,
     /// A parameter of the training
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = shared::scalar_pair)]
@@ -77,6 +79,10 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     });
     let author = author.transpose()?;
     let (repo, session) = context.open()?;
+    if message.is_none() && !args.amend && !is_merging(&repo)? {
+        return Err(Failure::usage("a version needs a message")
+            .hint("say why it was made: `mv commit -m MESSAGE`"));
+    }
     let options = CommitOptions {
         message,
         params: args.params,

@@ -24,6 +24,7 @@ mod init;
 mod log;
 mod ls;
 mod measures;
+mod merge;
 mod plot;
 mod reflog;
 mod reset;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Checkout(checkout::Args),
     Restore(restore::Args),
     Reset(reset::Args),
+    Merge(merge::Args),
     Undo(undo::UndoArgs),
     Redo(undo::RedoArgs),
     Reflog(reflog::Args),
@@ -93,6 +95,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Checkout(args) => checkout::run(context, args),
         Command::Restore(args) => restore::run(context, args),
         Command::Reset(args) => reset::run(context, args),
+        Command::Merge(args) => merge::run(context, args),
         Command::Undo(_) => undo::undo(context),
         Command::Redo(_) => undo::redo(context),
         Command::Reflog(args) => reflog::run(context, &args),

@@ -8,6 +8,7 @@ use mv_graph::{Component, Mode, RefName, RepoPath, Scalar};
 use mv_repo::bump::{BumpChoice, BumpKind, Bumped};
 use mv_repo::checkout::CheckoutOutcome;
 use mv_repo::environment::EnvironmentChange;
+use mv_repo::merge::{Conflict, ConflictKind};
 use mv_store::Hash;
 use serde::Serialize;
 
@@ -64,6 +65,60 @@ pub(crate) fn role(kind: ChangeKind) -> Role {
         ChangeKind::Added => Role::Added,
         ChangeKind::Deleted => Role::Removed,
         ChangeKind::Modified | ChangeKind::TypeChange => Role::Changed,
+    }
+}
+
+/// A path that a merge could not decide.
+#[derive(Serialize)]
+pub(crate) struct ConflictDocument {
+    #[serde(flatten)]
+    path: PathDocument,
+    kind: &'static str,
+}
+
+/// Conflicts for `--json`.
+pub(crate) fn conflict_documents(conflicts: &[Conflict]) -> Vec<ConflictDocument> {
+    let of = |c: &Conflict| ConflictDocument { path: (&c.path).into(), kind: c.kind.as_str() };
+    conflicts.iter().map(of).collect()
+}
+
+/// Conflicts, one a line, with what there is to decide.
+pub(crate) fn conflicts(ui: &Ui<'_>, conflicts: &[Conflict]) {
+    if conflicts.is_empty() {
+        return;
+    }
+    ui.line(ui.paint.paint(Role::Heading, "conflicts"));
+    for conflict in conflicts {
+        let what = match (conflict.kind, conflict.marked) {
+            (ConflictKind::BothAdded, true) => "both added it; solve it between the markers",
+            (_, true) => "both changed the same lines; solve it between the markers",
+            (ConflictKind::Text, false) => "both changed the same lines; ours is there",
+            (ConflictKind::Binary, _) => "both changed it; ours is there",
+            (ConflictKind::Symlink, _) => "both changed where it points; ours is there",
+            (ConflictKind::BothAdded, false) => "both added it; ours is there",
+            (ConflictKind::DeletedByOurs, _) => "ours deleted it; theirs, changed, is there",
+            (ConflictKind::DeletedByTheirs, _) => "theirs deleted it; ours, changed, is there",
+            (ConflictKind::Type, _) => "it is a file on one side only; ours is there",
+            (ConflictKind::Mode, _) => "it is executable on one side only; ours is there",
+            (ConflictKind::FileDirectory, _) => {
+                "a file on one side, a directory on the other; ours is there"
+            }
+            (ConflictKind::RenameDelete, _) => "one side renamed it to this, the other deleted it",
+            (ConflictKind::RenameRename, _) => {
+                "both renamed the same file, theirs to this; our name is there"
+            }
+        };
+        let path = ui.paint.paint(Role::Changed, conflict.path.display_escaped());
+        ui.line(format!("  {path}: {what}"));
+    }
+}
+
+/// How to go on.
+pub(crate) fn conflict_hint(conflicts: &[Conflict]) -> &'static str {
+    if conflicts.iter().all(|c| c.marked) {
+        "edit them, or take a side with `mv merge --ours -- PATH`, then `mv commit`; go back with `mv merge --abort`"
+    } else {
+        "edit them, or take a side with `mv merge --theirs -- PATH`, then `mv commit`; go back with `mv merge --abort`"
     }
 }
 

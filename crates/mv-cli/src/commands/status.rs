@@ -5,7 +5,7 @@ use mv_graph::diff::{Change, ChangeKind};
 use mv_repo::status::{Status, StatusOptions, status};
 use serde::Serialize;
 
-use crate::commands::shared;
+use crate::commands::shared::{self, ConflictDocument};
 use crate::context::Context;
 use crate::failure::{NO, Result};
 use crate::format;
@@ -34,6 +34,8 @@ struct Document<'a, C> {
     clean: bool,
     changes: C,
     unfinished: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts: Option<Vec<ConflictDocument>>,
     skipped: Vec<Skipped<'a>>,
 }
 
@@ -55,6 +57,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             clean: found.changes.is_empty(),
             changes: json::array(found.changes.iter().map(ChangeDocument::from)),
             unfinished: found.unfinished.as_deref(),
+            conflicts: found.conflicts.as_deref().map(shared::conflict_documents),
             skipped: found.skipped.iter().map(|(path, reason)| Skipped { path, reason }).collect(),
         })?;
     } else if args.nul {
@@ -75,13 +78,19 @@ fn print(ui: &Ui<'_>, found: &Status) {
     if let Some(what) = &found.unfinished {
         ui.line(format!("unfinished: {}", format::text(what)));
     }
+    let conflicts = found.conflicts.as_deref().unwrap_or_default();
+    shared::conflicts(ui, conflicts);
     for component in Component::ALL {
         let changes: Vec<&Change> =
             found.changes.iter().filter(|c| c.component == component).collect();
         shared::changes(ui, component, &changes);
     }
     shared::skipped(ui, &found.skipped);
-    if found.unfinished.is_some() {
+    if !conflicts.is_empty() {
+        ui.hint(shared::conflict_hint(conflicts));
+    } else if found.conflicts.is_some() {
+        ui.hint("make the merged version with `mv commit`, or go back with `mv merge --abort`");
+    } else if found.unfinished.is_some() {
         ui.hint("run that command again to finish it, or go back with `mv checkout --force HEAD`");
     } else if found.changes.is_empty() {
         ui.line(if found.head.is_some() {

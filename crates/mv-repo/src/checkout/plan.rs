@@ -12,6 +12,7 @@ use crate::mark::Mark;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::{Candidate, Content, Depth, Snapshot, content_of};
+use crate::unfinished::Unfinished;
 use crate::worktree::scan::Found;
 
 /// What happens to uncommitted work that is in the way.
@@ -21,6 +22,8 @@ pub(crate) enum Local {
     Refuse,
     /// The checkout is refused for content that is not in the repository; other content is replaced.
     RefuseNew,
+    /// The checkout is refused for anything uncommitted in a file that HEAD or the target has.
+    RefuseAny,
     /// It is saved and overwritten.
     Overwrite,
 }
@@ -66,13 +69,16 @@ pub(crate) fn plan(
     let mut wanted = changes_to(repo, snapshot, target, switch)?;
     add_overlay(repo, &mut wanted, switch)?;
     // A checkout that was cut off leaves files of its target: they are nobody's work.
-    let leftovers = Leftovers::of(repo, snapshot, session)?;
+    let leftovers = Leftovers::of(repo, snapshot, switch, session)?;
     // Of what differs from HEAD only that is read which something may happen to.
     let concerned = |c: &Candidate| {
         let in_scope = c.base.is_some_and(|(component, _)| (switch.scope)(component, &c.path));
         wanted.contains_key(&c.path)
             || leftovers.entries.contains_key(&c.path)
-            || (in_scope && (switch.local == Local::Overwrite || leftovers.emptied))
+            || leftovers.of_merge.contains(&c.path)
+            || (in_scope
+                && (matches!(switch.local, Local::Overwrite | Local::RefuseAny)
+                    || leftovers.emptied))
     };
     snapshot.examine_some(Depth::Content, &concerned, session)?;
     let local: BTreeMap<&RepoPath, &Candidate> =
@@ -88,7 +94,11 @@ pub(crate) fn plan(
                     // Not there, and not wanted: a file may stand where its directory was.
                     None if want.is_none() => {}
                     None => plan.put(path, want),
-                    Some(c) if want.is_some_and(|w| w.1 == c.entry) => {
+                    Some(c)
+                        if want.is_some_and(|w| w.1 == c.entry)
+                            && (switch.local != Local::RefuseAny
+                                || leftovers.entries.get(path) == Some(&c.entry)) =>
+                    {
                         plan.settled.push((path.clone(), c));
                     }
                     Some(c)
@@ -135,6 +145,16 @@ pub(crate) fn plan(
             (Some(base), Some(_)) if switch.local == Local::Overwrite => {
                 plan.overwritten.push((*path).clone());
                 plan.put(path, &Some(base));
+            }
+            (Some(_), Some(_)) if switch.local == Local::RefuseAny => {
+                conflicts.insert((*path).clone());
+            }
+            // What a merge added and the user edited goes with the merge.
+            (None, Some(_))
+                if switch.local == Local::Overwrite && leftovers.of_merge.contains(*path) =>
+            {
+                plan.overwritten.push((*path).clone());
+                plan.put(path, &None);
             }
             _ => plan.exact = false,
         }
@@ -210,24 +230,42 @@ fn add_overlay(repo: &Repo, wanted: &mut Wanted, switch: &Switch<'_>) -> Result<
 struct Leftovers {
     /// What its target has where that differs from HEAD.
     entries: BTreeMap<RepoPath, FileEntry>,
+    /// Paths that an unfinished merge put something at, when that merge ends here.
+    of_merge: BTreeSet<RepoPath>,
     /// Whether files that it wrote may have lost their content with the power.
     emptied: bool,
 }
 
 impl Leftovers {
-    fn of(repo: &Repo, snapshot: &Snapshot, session: &Session) -> Result<Leftovers> {
+    fn of(
+        repo: &Repo,
+        snapshot: &Snapshot,
+        switch: &Switch<'_>,
+        session: &Session,
+    ) -> Result<Leftovers> {
         let mark = Mark::read(repo)?;
         let emptied = mark.as_ref().is_some_and(|m| !m.done || m.boot_id != session.boot_id);
         let mut entries = BTreeMap::new();
-        if let Some(mark) = mark.filter(|mark| !mark.done) {
+        let changes = |target: Hash| {
             let from = snapshot.head.as_ref().map(|(_, manifest)| manifest);
             // Of a damaged mark the target is not known.
-            let known = (mark.target != Hash::ZERO).then(|| repo.manifest(&mark.target));
+            let known = (target != Hash::ZERO).then(|| repo.manifest(&target));
             let target = known.transpose()?;
             let changes = diff::changes(repo.store(), from, target.as_ref())?;
-            entries.extend(changes.into_iter().filter_map(|c| Some((c.path, c.to?))));
+            Ok::<_, Error>(changes.into_iter().filter_map(|c| Some((c.path, c.to?))))
+        };
+        if let Some(mark) = mark.filter(|mark| !mark.done) {
+            entries.extend(changes(mark.target)?);
         }
-        Ok(Leftovers { entries, emptied })
+        let mut of_merge = BTreeSet::new();
+        if switch.whole
+            && let Some(merge) = Unfinished::of(repo)?
+        {
+            let put: Vec<_> = changes(merge.left)?.collect();
+            of_merge.extend(put.iter().map(|(path, _)| path.clone()));
+            entries.extend(put);
+        }
+        Ok(Leftovers { entries, of_merge, emptied })
     }
 
     /// Whether a file is the checkout's and not the user's. Where a version has bytes, a file
