@@ -5,7 +5,7 @@
 //!
 //! - **Rows are a multiset.** Order does not matter. `rows_added` and `rows_removed` are the two
 //!   halves of the multiset difference. They are exact but for collisions of a keyed 64-bit hash
-//!   among the rows that differ: about one in 10^7 for a million of them. They are `None` when
+//!   among the rows that differ: about one in 10^7 for two million of them. They are `None` when
 //!   finding them would mean reading more than 4 GiB, or when a record is longer than 1 MiB.
 //! - **The number of rows** is counted in files of at most 256 MiB, and where everything is read
 //!   anyway.
@@ -162,8 +162,8 @@ struct Bounds {
     counted: u64,
     /// Bytes of both files that are read to compare rows.
     read: u64,
-    /// Differing rows that are held at once.
-    differing: usize,
+    /// Slots for differing rows: about seven times as many rows are held at once.
+    slots: usize,
 }
 
 const BOUNDS: Bounds = Bounds {
@@ -172,7 +172,7 @@ const BOUNDS: Bounds = Bounds {
     proof: 64 << 20,
     counted: 256 << 20,
     read: 4 << 30,
-    differing: rows::MAX_DIFFERING,
+    slots: rows::MAX_SLOTS,
 };
 
 /// Columns of one table. No real table comes near; a hostile head could name millions.

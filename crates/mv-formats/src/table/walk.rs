@@ -66,7 +66,7 @@ pub(super) fn compare_rows(
         if cost > allowance.get() {
             return Ok(counts);
         }
-        let bag = RowBag::new(share, bounds.differing);
+        let bag = RowBag::new(share, bounds.slots);
         let mut pass = Pass::new(sides, bag, &hasher, &allowance, counted, first, bounds);
         match pass.run(&shared) {
             Ok(()) => {}
@@ -138,6 +138,8 @@ struct Pass<'a> {
     counted: bool,
     /// Whether nothing was left out unread.
     all_rows_seen: bool,
+    /// Whether equal bytes are equal rows: the same fields of them are compared.
+    comparable: bool,
     fields: Fields,
     text: Vec<u8>,
 }
@@ -154,7 +156,20 @@ struct Cursor<'a> {
     /// Rows that it went past.
     rows: u64,
     /// What each counts: -1 in the old file, 1 in the new one.
-    sign: i64,
+    sign: i32,
+}
+
+impl Cursor<'_> {
+    /// Moves past a record of this length and counts it if it is a row.
+    fn pass_over(&mut self, len: usize, is_row: bool) -> Result<&[u8]> {
+        let record = self.records.take(len);
+        self.rows += u64::from(is_row);
+        if is_row && let Some(left) = self.sample.checked_sub(len as u64) {
+            self.sample = left;
+            self.shape.observe(trim(record))?;
+        }
+        Ok(record)
+    }
 }
 
 impl<'a> Pass<'a> {
@@ -182,7 +197,10 @@ impl<'a> Pass<'a> {
                 sign,
             }
         });
+        let [old, new] = &cursors;
+        let comparable = old.grammar == new.grammar && old.fields == new.fields;
         Pass {
+            comparable,
             cursors,
             bag,
             hasher,
@@ -207,7 +225,7 @@ impl<'a> Pass<'a> {
 
     /// Goes on until both cursors are at the same place of this range; says whether they got there.
     fn meet_in(&mut self, range: &SharedRange) -> Result<bool> {
-        let [old_from, new_from] = self.positions();
+        let mut side = 0;
         loop {
             let [old, new] = self.positions();
             if old >= range.old && new >= range.new {
@@ -221,30 +239,49 @@ impl<'a> Pass<'a> {
                 self.step(usize::from(new_in < old_in))?;
             } else if old >= range.old || new >= range.new {
                 self.step(usize::from(new < range.new))?;
-            } else {
-                self.step(usize::from(new - new_from < old - old_from))?;
+            } else if !self.step_both_if_equal()? {
+                // A row that the other side had already been past: this side is behind, and goes on
+                // until both are at equal rows again.
+                let behind = self.step(side)?;
+                side = if behind { side } else { 1 - side };
             }
         }
+    }
+
+    /// Passes over the next record of both sides if they are equal byte by byte.
+    fn step_both_if_equal(&mut self) -> Result<bool> {
+        let [old, new] = &mut self.cursors;
+        if !self.comparable {
+            return Ok(false);
+        }
+        let len = old.records.peek()?;
+        let record = old.records.ahead(len);
+        if old.records.is_last(len) || new.records.ahead(len) != record {
+            return Ok(false);
+        }
+        let is_row = !trim(record).is_empty();
+        for cursor in [old, new] {
+            cursor.pass_over(len, is_row)?;
+        }
+        Ok(true)
     }
 
     fn positions(&self) -> [u64; 2] {
         self.cursors.each_ref().map(|cursor| cursor.records.position())
     }
 
-    /// Takes the next record of one side into account. There must be one.
-    fn step(&mut self, side: usize) -> Result<()> {
+    /// Takes the next record of one side into account; says whether the other side had it before. There
+    /// must be one.
+    fn step(&mut self, side: usize) -> Result<bool> {
         let cursor = &mut self.cursors[side];
+        let (grammar, fields, sign) = (cursor.grammar, cursor.fields, cursor.sign);
         let len = cursor.records.peek()?;
-        let row = trim(cursor.records.take(len));
-        if row.is_empty() {
-            return Ok(());
+        let is_row = !trim(cursor.records.ahead(len)).is_empty();
+        let row = trim(cursor.pass_over(len, is_row)?);
+        if !is_row {
+            return Ok(false);
         }
-        cursor.rows += 1;
-        if let Some(left) = cursor.sample.checked_sub(len as u64) {
-            cursor.sample = left;
-            cursor.shape.observe(row)?;
-        }
-        let plain = match (cursor.grammar, cursor.fields) {
+        let plain = match (grammar, fields) {
             (Grammar::Lines, _) => row,
             (Grammar::Fields { .. }, None) if memchr(b'"', row).is_none() => row,
             (Grammar::Fields { delimiter }, None) => {
@@ -260,8 +297,7 @@ impl<'a> Pass<'a> {
         };
         let mut hasher = self.hasher.build_hasher();
         hasher.write(plain);
-        self.bag.add(hasher.finish(), cursor.sign);
-        Ok(())
+        Ok(self.bag.add(hasher.finish(), sign))
     }
 
     /// Moves both cursors, which are at the same place of this range, to the last record that begins in it.
@@ -282,15 +318,10 @@ impl<'a> Pass<'a> {
         let mut rows = 0;
         loop {
             let len = old.records.peek()?;
-            if len == 0 || old.records.position() + len as u64 > end {
+            if old.records.is_last(len) || old.records.position() + len as u64 > end {
                 break;
             }
-            // The new file may go on where the old one ends.
             let record = old.records.take(len);
-            if !record.ends_with(b"\n") {
-                old.records.seek(old.records.position() - len as u64);
-                break;
-            }
             rows += u64::from(!trim(record).is_empty());
         }
         old.rows += rows;
