@@ -10,8 +10,8 @@
 //! - **The number of rows** is counted in files of at most 256 MiB, and where everything is read
 //!   anyway.
 //! - **Kinds of columns** are those of a sample: the first MiB of a file, and in a comparison the first
-//!   8 MiB of what is compared. A change of kind (and a key of JSON lines that comes or goes) is
-//!   reported if the first 64 MiB of both files bear it out.
+//!   8 MiB of rows that are not the same at the same place in both. A change of kind (and a key of JSON
+//!   lines that comes or goes) is reported if the first 256 MiB of both files bear it out.
 //!
 //! Parquet has its numbers in its footer, and no page of it is decoded. Rows added and removed are known
 //! when one file has all row groups of the other, byte for byte and in the same order, as
@@ -154,7 +154,7 @@ struct Bounds {
     /// Bytes of the longest record, of the head that is read first, and of what is read to find where a
     /// record begins.
     record: usize,
-    /// Bytes of each file whose columns are looked at while its rows are compared.
+    /// Bytes of the rows of each file whose columns are looked at while they are compared.
     sample: u64,
     /// Bytes of each file that must bear out a change of kind.
     proof: u64,
@@ -169,7 +169,7 @@ struct Bounds {
 const BOUNDS: Bounds = Bounds {
     record: 1 << 20,
     sample: 8 << 20,
-    proof: 64 << 20,
+    proof: 256 << 20,
     counted: 256 << 20,
     read: 4 << 30,
     slots: rows::MAX_SLOTS,

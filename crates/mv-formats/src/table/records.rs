@@ -274,10 +274,10 @@ mod tests {
         }
     }
 
-    fn by_us(text: &Vec<u8>) -> Vec<Vec<Vec<u8>>> {
-        let allowance = Cell::new(u64::MAX);
+    fn by_us(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
+        let (text, allowance) = (text.to_vec(), Cell::new(u64::MAX));
         let grammar = Grammar::Fields { delimiter: b',' };
-        let mut records = Records::new(text, grammar, 0, 1 << 20, &allowance);
+        let mut records = Records::new(&text, grammar, 0, 1 << 20, &allowance);
         let (mut fields, mut found) = (Fields::default(), Vec::new());
         loop {
             match records.peek().unwrap() {

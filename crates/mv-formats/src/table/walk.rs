@@ -21,7 +21,7 @@ use crate::source::Source;
 pub(super) struct Side<'a> {
     /// Its bytes.
     pub(super) source: &'a dyn Source,
-    /// Its columns; rows that are compared add to what is known of them.
+    /// Its columns; rows that may differ add to what is known of them.
     pub(super) head: Head,
     /// Which fields of a row are compared, in which order; all as they are if none.
     pub(super) fields: Option<Vec<usize>>,
@@ -150,26 +150,13 @@ struct Cursor<'a> {
     grammar: Grammar,
     records: Records<'a>,
     fields: Option<&'a [usize]>,
-    /// What is told about the rows that are compared, and how many bytes more.
+    /// What is told about the rows that may differ, and how many bytes more.
     shape: &'a mut Shape,
     sample: u64,
     /// Rows that it went past.
     rows: u64,
     /// What each counts: -1 in the old file, 1 in the new one.
     sign: i32,
-}
-
-impl Cursor<'_> {
-    /// Moves past a record of this length and counts it if it is a row.
-    fn pass_over(&mut self, len: usize, is_row: bool) -> Result<&[u8]> {
-        let record = self.records.take(len);
-        self.rows += u64::from(is_row);
-        if is_row && let Some(left) = self.sample.checked_sub(len as u64) {
-            self.sample = left;
-            self.shape.observe(trim(record))?;
-        }
-        Ok(record)
-    }
 }
 
 impl<'a> Pass<'a> {
@@ -259,9 +246,10 @@ impl<'a> Pass<'a> {
         if old.records.is_last(len) || new.records.ahead(len) != record {
             return Ok(false);
         }
-        let is_row = !trim(record).is_empty();
+        let rows = u64::from(!trim(record).is_empty());
         for cursor in [old, new] {
-            cursor.pass_over(len, is_row)?;
+            cursor.rows += rows;
+            cursor.records.take(len);
         }
         Ok(true)
     }
@@ -274,14 +262,17 @@ impl<'a> Pass<'a> {
     /// must be one.
     fn step(&mut self, side: usize) -> Result<bool> {
         let cursor = &mut self.cursors[side];
-        let (grammar, fields, sign) = (cursor.grammar, cursor.fields, cursor.sign);
         let len = cursor.records.peek()?;
-        let is_row = !trim(cursor.records.ahead(len)).is_empty();
-        let row = trim(cursor.pass_over(len, is_row)?);
-        if !is_row {
+        let row = trim(cursor.records.take(len));
+        if row.is_empty() {
             return Ok(false);
         }
-        let plain = match (grammar, fields) {
+        cursor.rows += 1;
+        if let Some(left) = cursor.sample.checked_sub(len as u64) {
+            cursor.sample = left;
+            cursor.shape.observe(row)?;
+        }
+        let plain = match (cursor.grammar, cursor.fields) {
             (Grammar::Lines, _) => row,
             (Grammar::Fields { .. }, None) if memchr(b'"', row).is_none() => row,
             (Grammar::Fields { delimiter }, None) => {
@@ -297,7 +288,7 @@ impl<'a> Pass<'a> {
         };
         let mut hasher = self.hasher.build_hasher();
         hasher.write(plain);
-        Ok(self.bag.add(hasher.finish(), sign))
+        Ok(self.bag.add(hasher.finish(), cursor.sign))
     }
 
     /// Moves both cursors, which are at the same place of this range, to the last record that begins in it.
