@@ -210,7 +210,7 @@ pub fn read_table(name: &str, source: &dyn Source) -> Result<Option<Table>> {
 /// header do not count. Lines of JSON are compared as they are written.
 ///
 /// `shared` are ranges of equal bytes, ascending in both files, from equal chunk ids; it may be
-/// empty. With equal columns, shared ranges of 2 MiB and more cost nothing in large files: what is read
+/// empty. With equal columns, shared ranges of 4 MiB and more cost nothing in large files: what is read
 /// is what lies between them, and up to 1 MiB before it to find where a record begins. That is
 /// exact for files whose quotes are paired as RFC 4180 has it; where it is in doubt, the range is read.
 ///

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::source::Source;
 
 /// Bytes that are read at a time.
-const BLOCK: u64 = 512 << 10;
+pub(super) const BLOCK: u64 = 512 << 10;
 
 /// How a text is divided into records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,8 @@ fn quoted_record_len(bytes: &[u8], delimiter: u8) -> Option<usize> {
 #[derive(Default)]
 pub(super) struct Fields {
     text: Vec<u8>,
-    ends: Vec<usize>,
+    /// Where each ends; records are far shorter than 4 GiB.
+    ends: Vec<u32>,
 }
 
 impl Fields {
@@ -79,7 +80,7 @@ impl Fields {
             }
             let end = memchr(delimiter, rest);
             self.text.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
-            self.ends.push(self.text.len());
+            self.ends.push(self.text.len() as u32);
             let Some(end) = end else { break };
             rest = &rest[end + 1..];
         }
@@ -106,8 +107,8 @@ impl Fields {
     /// The field of this number.
     pub(super) fn get(&self, number: usize) -> Option<&[u8]> {
         let end = *self.ends.get(number)?;
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        Some(&self.text[start..end])
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.text[start as usize..end as usize])
     }
 
     /// All of them, in order.

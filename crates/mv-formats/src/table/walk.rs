@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use memchr::{memchr, memchr3, memrchr};
 
 use super::head::{Head, Shape};
-use super::records::{Fields, Grammar, Records, trim};
+use super::records::{BLOCK, Fields, Grammar, Records, trim};
 use super::rows::{RowBag, Share};
 use super::{Bounds, SharedRange};
 use crate::error::{Error, Result};
@@ -54,7 +54,9 @@ pub(super) fn compare_rows(
     let counted = sides.iter().all(|side| side.source.size() <= bounds.counted);
     let total: u64 = sides.iter().map(|side| side.source.size()).sum();
     let left_out: u64 = shared.iter().map(|range| range.len * 2).sum();
-    let cost = if counted { total } else { total.saturating_sub(left_out) };
+    // Behind each range reading begins anew, after a look for where a record begins.
+    let detours = shared.len() as u64 * (bounds.record as u64 + 2 * BLOCK);
+    let cost = if counted { total } else { total.saturating_sub(left_out) + detours };
 
     let allowance = Cell::new(bounds.read);
     let hasher = RandomState::new();
@@ -110,7 +112,7 @@ pub(super) fn count_rows(side: &Side<'_>, bounds: &Bounds) -> Result<Option<u64>
 /// Ranges that are long enough to save anything.
 fn worthwhile(shared: &[SharedRange], bounds: &Bounds) -> Vec<SharedRange> {
     let mut ranges = join(shared);
-    ranges.retain(|range| range.len >= 2 * bounds.record as u64);
+    ranges.retain(|range| range.len >= 4 * bounds.record as u64);
     ranges
 }
 
@@ -412,4 +414,35 @@ fn last_begin(bytes: &[u8], delimiter: u8, mut state: Quoting) -> Option<usize> 
         };
     }
     begin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_found_in_the_middle_of_a_file_if_its_quotes_leave_no_doubt() {
+        let fields = Grammar::Fields { delimiter: b',' };
+        for (text, found) in [
+            // No quotes: one that is open since before would make the record too long.
+            ("b,c\nd,e\nf", Some("f")),
+            ("bcdefghi", None),
+            // In quotes at the end, and at the beginning.
+            ("b,c\n1,\"x\ny", Some("1,\"x\ny")),
+            ("x\ny\",2\n3,z\nf", Some("f")),
+            ("x\ny\",2\n3,\"z\nf", Some("3,\"z\nf")),
+            ("\"\"x\"\ny,2\n3,\"\"\nf", Some("f")),
+            // Quotes where none can be, however it begins; quotes that can be read both ways.
+            ("5\" x,6\" y\n7\" z\n", None),
+            ("a,\"\n\",b\n", None),
+        ] {
+            let source = format!("{}{text}", "a,b\n".repeat(9)).into_bytes();
+            let end = source.len() as u64;
+            let begin = record_before(&source, fields, end, text.len()).unwrap();
+            let rest = begin.map(|begin| &source[begin as usize..]);
+            assert_eq!(rest, found.map(str::as_bytes), "{text:?}");
+        }
+        let lines = b"{}\n\"\n\"x".to_vec();
+        assert_eq!(record_before(&lines, Grammar::Lines, 7, 7).unwrap(), Some(5));
+    }
 }
