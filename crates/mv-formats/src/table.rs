@@ -5,13 +5,13 @@
 //!
 //! - **Rows are a multiset.** Order does not matter. `rows_added` and `rows_removed` are the two
 //!   halves of the multiset difference. They are exact but for collisions of a keyed 64-bit hash
-//!   among the rows that differ: about one in 10^7 for a million of them. They are `None` when
+//!   among the rows that differ: about one in 10^7 for two million of them. They are `None` when
 //!   finding them would mean reading more than 4 GiB, or when a record is longer than 1 MiB.
 //! - **The number of rows** is counted in files of at most 256 MiB, and where everything is read
 //!   anyway.
 //! - **Kinds of columns** are those of a sample: the first MiB of a file, and in a comparison the first
-//!   8 MiB of what is compared. A change of kind (and a key of JSON lines that comes or goes) is
-//!   reported if the first 64 MiB of both files bear it out.
+//!   8 MiB of rows that are not the same at the same place in both. A change of kind (and a key of JSON
+//!   lines that comes or goes) is reported if the first 256 MiB of both files bear it out.
 //!
 //! Parquet has its numbers in its footer, and no page of it is decoded. Rows added and removed are known
 //! when one file has all row groups of the other, byte for byte and in the same order, as
@@ -154,7 +154,7 @@ struct Bounds {
     /// Bytes of the longest record, of the head that is read first, and of what is read to find where a
     /// record begins.
     record: usize,
-    /// Bytes of each file whose columns are looked at while its rows are compared.
+    /// Bytes of the rows of each file whose columns are looked at while they are compared.
     sample: u64,
     /// Bytes of each file that must bear out a change of kind.
     proof: u64,
@@ -162,17 +162,17 @@ struct Bounds {
     counted: u64,
     /// Bytes of both files that are read to compare rows.
     read: u64,
-    /// Differing rows that are held at once.
-    differing: usize,
+    /// Slots for differing rows: about seven times as many rows are held at once.
+    slots: usize,
 }
 
 const BOUNDS: Bounds = Bounds {
     record: 1 << 20,
     sample: 8 << 20,
-    proof: 64 << 20,
+    proof: 256 << 20,
     counted: 256 << 20,
     read: 4 << 30,
-    differing: rows::MAX_DIFFERING,
+    slots: rows::MAX_SLOTS,
 };
 
 /// Columns of one table. No real table comes near; a hostile head could name millions.
@@ -210,7 +210,7 @@ pub fn read_table(name: &str, source: &dyn Source) -> Result<Option<Table>> {
 /// header do not count. Lines of JSON are compared as they are written.
 ///
 /// `shared` are ranges of equal bytes, ascending in both files, from equal chunk ids; it may be
-/// empty. With equal columns, shared ranges of 2 MiB and more cost nothing in large files: what is read
+/// empty. With equal columns, shared ranges of 4 MiB and more cost nothing in large files: what is read
 /// is what lies between them, and up to 1 MiB before it to find where a record begins. That is
 /// exact for files whose quotes are paired as RFC 4180 has it; where it is in doubt, the range is read.
 ///

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::source::Source;
 
 /// Bytes that are read at a time.
-const BLOCK: u64 = 512 << 10;
+pub(super) const BLOCK: u64 = 512 << 10;
 
 /// How a text is divided into records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,8 @@ fn quoted_record_len(bytes: &[u8], delimiter: u8) -> Option<usize> {
 #[derive(Default)]
 pub(super) struct Fields {
     text: Vec<u8>,
-    ends: Vec<usize>,
+    /// Where each ends; records are far shorter than 4 GiB.
+    ends: Vec<u32>,
 }
 
 impl Fields {
@@ -79,7 +80,7 @@ impl Fields {
             }
             let end = memchr(delimiter, rest);
             self.text.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
-            self.ends.push(self.text.len());
+            self.ends.push(self.text.len() as u32);
             let Some(end) = end else { break };
             rest = &rest[end + 1..];
         }
@@ -106,8 +107,8 @@ impl Fields {
     /// The field of this number.
     pub(super) fn get(&self, number: usize) -> Option<&[u8]> {
         let end = *self.ends.get(number)?;
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        Some(&self.text[start..end])
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.text[start as usize..end as usize])
     }
 
     /// All of them, in order.
@@ -180,6 +181,18 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Whether nothing follows the next record, of this length. Its end may then be only that of the
+    /// file, and the same bytes may go on in another file.
+    pub(super) fn is_last(&self, len: usize) -> bool {
+        self.position + len as u64 >= self.source.size()
+    }
+
+    /// So many of the bytes that come next, as far as they were read.
+    pub(super) fn ahead(&self, len: usize) -> &[u8] {
+        let ahead = &self.buffer[self.next..];
+        &ahead[..len.min(ahead.len())]
+    }
+
     /// Moves past a record of this length, as [`Records::peek`] gave it.
     pub(super) fn take(&mut self, len: usize) -> &[u8] {
         let start = self.next;
@@ -224,4 +237,89 @@ impl<'a> Records<'a> {
 pub(super) fn trim(record: &[u8]) -> &[u8] {
     let record = record.strip_suffix(b"\n").unwrap_or(record);
     record.strip_suffix(b"\r").unwrap_or(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The records of a text whose lines end in `\n`, as the crate `csv-core` reads them.
+    fn by_csv_core(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
+        let terminator = csv_core::Terminator::Any(b'\n');
+        let mut reader = csv_core::ReaderBuilder::new().terminator(terminator).build();
+        let (mut output, mut ends) = (vec![0; text.len() + 1], vec![0; text.len() + 1]);
+        let (mut input, mut records) = (text, Vec::new());
+        let (mut written, mut ended) = (0, 0);
+        loop {
+            let (result, read, out, end) =
+                reader.read_record(input, &mut output[written..], &mut ends[ended..]);
+            input = &input[read..];
+            (written, ended) = (written + out, ended + end);
+            match result {
+                csv_core::ReadRecordResult::InputEmpty => input = &[],
+                csv_core::ReadRecordResult::Record => {
+                    let mut start = 0;
+                    let fields = ends[..ended].iter().map(|&end| {
+                        let field = output[start..end].to_vec();
+                        start = end;
+                        field
+                    });
+                    records.push(fields.collect());
+                    (written, ended) = (0, 0);
+                }
+                csv_core::ReadRecordResult::End => return records,
+                full => panic!("{full:?}"),
+            }
+        }
+    }
+
+    fn by_us(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
+        let (text, allowance) = (text.to_vec(), Cell::new(u64::MAX));
+        let grammar = Grammar::Fields { delimiter: b',' };
+        let mut records = Records::new(&text, grammar, 0, 1 << 20, &allowance);
+        let (mut fields, mut found) = (Fields::default(), Vec::new());
+        loop {
+            match records.peek().unwrap() {
+                0 => return found,
+                len => {
+                    let record = trim(records.take(len));
+                    if !record.is_empty() {
+                        fields.split(record, b',');
+                        found.push(fields.iter().map(<[u8]>::to_vec).collect());
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_divided_as_other_readers_do(
+            text in prop::collection::vec(prop::sample::select(&b"ab,\"\n"[..]), 0..200),
+        ) {
+            // A quote that is never closed takes the last newline with it or not: that is a matter of taste.
+            let mut text = text;
+            if text.iter().filter(|&&b| b == b'"').count() % 2 == 1 {
+                text.retain(|&b| b != b'"');
+            }
+            text.push(b'x');
+            prop_assert_eq!(by_us(&text), by_csv_core(&text));
+        }
+    }
+
+    #[test]
+    fn a_cursor_moves_within_and_beyond_what_it_has_read() {
+        let text: Vec<u8> = (0..200_000).flat_map(|n| format!("{n:07}\n").into_bytes()).collect();
+        let allowance = Cell::new(u64::MAX);
+        let mut records = Records::new(&text, Grammar::Lines, 0, 100, &allowance);
+        for at in [3, 4, 70_000, 100_000, 2, 199_999] {
+            records.seek(at * 8);
+            assert_eq!(records.peek().unwrap(), 8);
+            assert_eq!(trim(records.take(8)), format!("{at:07}").as_bytes());
+            assert_eq!(records.position(), (at + 1) * 8);
+        }
+        assert_eq!(records.peek().unwrap(), 0);
+    }
 }

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use memchr::{memchr, memchr3, memrchr};
 
 use super::head::{Head, Shape};
-use super::records::{Fields, Grammar, Records, trim};
+use super::records::{BLOCK, Fields, Grammar, Records, trim};
 use super::rows::{RowBag, Share};
 use super::{Bounds, SharedRange};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::source::Source;
 pub(super) struct Side<'a> {
     /// Its bytes.
     pub(super) source: &'a dyn Source,
-    /// Its columns; rows that are compared add to what is known of them.
+    /// Its columns; rows that may differ add to what is known of them.
     pub(super) head: Head,
     /// Which fields of a row are compared, in which order; all as they are if none.
     pub(super) fields: Option<Vec<usize>>,
@@ -54,7 +54,9 @@ pub(super) fn compare_rows(
     let counted = sides.iter().all(|side| side.source.size() <= bounds.counted);
     let total: u64 = sides.iter().map(|side| side.source.size()).sum();
     let left_out: u64 = shared.iter().map(|range| range.len * 2).sum();
-    let cost = if counted { total } else { total.saturating_sub(left_out) };
+    // Behind each range reading begins anew, after a look for where a record begins.
+    let detours = shared.len() as u64 * (bounds.record as u64 + 2 * BLOCK);
+    let cost = if counted { total } else { total.saturating_sub(left_out) + detours };
 
     let allowance = Cell::new(bounds.read);
     let hasher = RandomState::new();
@@ -66,7 +68,7 @@ pub(super) fn compare_rows(
         if cost > allowance.get() {
             return Ok(counts);
         }
-        let bag = RowBag::new(share, bounds.differing);
+        let bag = RowBag::new(share, bounds.slots);
         let mut pass = Pass::new(sides, bag, &hasher, &allowance, counted, first, bounds);
         match pass.run(&shared) {
             Ok(()) => {}
@@ -110,7 +112,7 @@ pub(super) fn count_rows(side: &Side<'_>, bounds: &Bounds) -> Result<Option<u64>
 /// Ranges that are long enough to save anything.
 fn worthwhile(shared: &[SharedRange], bounds: &Bounds) -> Vec<SharedRange> {
     let mut ranges = join(shared);
-    ranges.retain(|range| range.len >= 2 * bounds.record as u64);
+    ranges.retain(|range| range.len >= 4 * bounds.record as u64);
     ranges
 }
 
@@ -138,6 +140,8 @@ struct Pass<'a> {
     counted: bool,
     /// Whether nothing was left out unread.
     all_rows_seen: bool,
+    /// Whether equal bytes are equal rows: the same fields of them are compared.
+    comparable: bool,
     fields: Fields,
     text: Vec<u8>,
 }
@@ -148,13 +152,13 @@ struct Cursor<'a> {
     grammar: Grammar,
     records: Records<'a>,
     fields: Option<&'a [usize]>,
-    /// What is told about the rows that are compared, and how many bytes more.
+    /// What is told about the rows that may differ, and how many bytes more.
     shape: &'a mut Shape,
     sample: u64,
     /// Rows that it went past.
     rows: u64,
     /// What each counts: -1 in the old file, 1 in the new one.
-    sign: i64,
+    sign: i32,
 }
 
 impl<'a> Pass<'a> {
@@ -182,7 +186,10 @@ impl<'a> Pass<'a> {
                 sign,
             }
         });
+        let [old, new] = &cursors;
+        let comparable = old.grammar == new.grammar && old.fields == new.fields;
         Pass {
+            comparable,
             cursors,
             bag,
             hasher,
@@ -207,7 +214,7 @@ impl<'a> Pass<'a> {
 
     /// Goes on until both cursors are at the same place of this range; says whether they got there.
     fn meet_in(&mut self, range: &SharedRange) -> Result<bool> {
-        let [old_from, new_from] = self.positions();
+        let mut side = 0;
         loop {
             let [old, new] = self.positions();
             if old >= range.old && new >= range.new {
@@ -221,23 +228,46 @@ impl<'a> Pass<'a> {
                 self.step(usize::from(new_in < old_in))?;
             } else if old >= range.old || new >= range.new {
                 self.step(usize::from(new < range.new))?;
-            } else {
-                self.step(usize::from(new - new_from < old - old_from))?;
+            } else if !self.step_both_if_equal()? {
+                // A row that the other side had already been past: this side is behind, and goes on
+                // until both are at equal rows again.
+                let behind = self.step(side)?;
+                side = if behind { side } else { 1 - side };
             }
         }
+    }
+
+    /// Passes over the next record of both sides if they are equal byte by byte.
+    fn step_both_if_equal(&mut self) -> Result<bool> {
+        let [old, new] = &mut self.cursors;
+        if !self.comparable {
+            return Ok(false);
+        }
+        let len = old.records.peek()?;
+        let record = old.records.ahead(len);
+        if old.records.is_last(len) || new.records.ahead(len) != record {
+            return Ok(false);
+        }
+        let rows = u64::from(!trim(record).is_empty());
+        for cursor in [old, new] {
+            cursor.rows += rows;
+            cursor.records.take(len);
+        }
+        Ok(true)
     }
 
     fn positions(&self) -> [u64; 2] {
         self.cursors.each_ref().map(|cursor| cursor.records.position())
     }
 
-    /// Takes the next record of one side into account. There must be one.
-    fn step(&mut self, side: usize) -> Result<()> {
+    /// Takes the next record of one side into account; says whether the other side had it before. There
+    /// must be one.
+    fn step(&mut self, side: usize) -> Result<bool> {
         let cursor = &mut self.cursors[side];
         let len = cursor.records.peek()?;
         let row = trim(cursor.records.take(len));
         if row.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         cursor.rows += 1;
         if let Some(left) = cursor.sample.checked_sub(len as u64) {
@@ -260,8 +290,7 @@ impl<'a> Pass<'a> {
         };
         let mut hasher = self.hasher.build_hasher();
         hasher.write(plain);
-        self.bag.add(hasher.finish(), cursor.sign);
-        Ok(())
+        Ok(self.bag.add(hasher.finish(), cursor.sign))
     }
 
     /// Moves both cursors, which are at the same place of this range, to the last record that begins in it.
@@ -282,15 +311,10 @@ impl<'a> Pass<'a> {
         let mut rows = 0;
         loop {
             let len = old.records.peek()?;
-            if len == 0 || old.records.position() + len as u64 > end {
+            if old.records.is_last(len) || old.records.position() + len as u64 > end {
                 break;
             }
-            // The new file may go on where the old one ends.
             let record = old.records.take(len);
-            if !record.ends_with(b"\n") {
-                old.records.seek(old.records.position() - len as u64);
-                break;
-            }
             rows += u64::from(!trim(record).is_empty());
         }
         old.rows += rows;
@@ -390,4 +414,35 @@ fn last_begin(bytes: &[u8], delimiter: u8, mut state: Quoting) -> Option<usize> 
         };
     }
     begin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_found_in_the_middle_of_a_file_if_its_quotes_leave_no_doubt() {
+        let fields = Grammar::Fields { delimiter: b',' };
+        for (text, found) in [
+            // No quotes: one that is open since before would make the record too long.
+            ("b,c\nd,e\nf", Some("f")),
+            ("bcdefghi", None),
+            // In quotes at the end, and at the beginning.
+            ("b,c\n1,\"x\ny", Some("1,\"x\ny")),
+            ("x\ny\",2\n3,z\nf", Some("f")),
+            ("x\ny\",2\n3,\"z\nf", Some("3,\"z\nf")),
+            ("\"\"x\"\ny,2\n3,\"\"\nf", Some("f")),
+            // Quotes where none can be, however it begins; quotes that can be read both ways.
+            ("5\" x,6\" y\n7\" z\n", None),
+            ("a,\"\n\",b\n", None),
+        ] {
+            let source = format!("{}{text}", "a,b\n".repeat(9)).into_bytes();
+            let end = source.len() as u64;
+            let begin = record_before(&source, fields, end, text.len()).unwrap();
+            let rest = begin.map(|begin| &source[begin as usize..]);
+            assert_eq!(rest, found.map(str::as_bytes), "{text:?}");
+        }
+        let lines = b"{}\n\"\n\"x".to_vec();
+        assert_eq!(record_before(&lines, Grammar::Lines, 7, 7).unwrap(), Some(5));
+    }
 }
