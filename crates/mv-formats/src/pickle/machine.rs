@@ -440,7 +440,7 @@ impl<'a, 'h, 's> Machine<'a, 'h, 's> {
             return Err(self.reader.malformed("the name of a class is not text"));
         };
         let class = self.heap.class(format!("{module_text}.{name_text}"))?;
-        self.heap.budget.take(4 * size_of::<Value>())?;
+        self.heap.budget.take_entry::<[Value; 3]>(0)?;
         self.effort.named.insert((module, name), class);
         Ok(class)
     }
