@@ -33,6 +33,11 @@ impl Budget {
         self.left += bytes;
     }
 
+    /// Takes what an entry of a hash table costs: tables are up to half empty, and are copied to grow.
+    pub(crate) fn take_entry<T>(&mut self, text: usize) -> Result<()> {
+        self.take(4 * size_of::<T>() + text + 16)
+    }
+
     /// Pushes onto a list, paying for the room when it grows.
     pub(crate) fn push<T>(&mut self, list: &mut Vec<T>, item: T) -> Result<()> {
         if list.len() == list.capacity() {

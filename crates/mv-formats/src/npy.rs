@@ -118,8 +118,8 @@ impl Array {
     }
 
     /// Its type, its shape.
-    pub(crate) fn into_parts(self) -> (Dtype, Vec<u64>) {
-        (self.dtype, self.shape)
+    pub(crate) fn parts(&self) -> (Dtype, Vec<u64>) {
+        (self.dtype.clone(), self.shape.clone())
     }
 }
 

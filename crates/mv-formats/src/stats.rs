@@ -31,13 +31,12 @@ pub struct Comparison {
     sums: Sums,
 }
 
-/// Sums of squares and products.
+/// Sums of squares.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     old: f64,
     new: f64,
     difference: f64,
-    product: f64,
 }
 
 impl Comparison {
@@ -80,7 +79,7 @@ impl Comparison {
     /// What was found. Bytes of an unfinished element are left out.
     #[must_use]
     pub fn finish(self) -> TensorStats {
-        let Sums { old, new, difference, product } = self.sums;
+        let Sums { old, new, difference } = self.sums;
         let changed = match self.elements {
             0 => 0.0,
             elements => self.changed as f64 / elements as f64,
@@ -90,7 +89,8 @@ impl Comparison {
             ratio if ratio.is_nan() => f64::INFINITY,
             ratio => ratio,
         };
-        let cosine = match product / (old.sqrt() * new.sqrt()) {
+        // Twice the inner product is what the difference lacks to both squares.
+        let cosine = match (old + new - difference) / (2.0 * old.sqrt() * new.sqrt()) {
             _ if difference == 0.0 => 1.0,
             cosine if cosine.is_nan() => 0.0,
             cosine => cosine.clamp(-1.0, 1.0),
@@ -105,170 +105,162 @@ impl Comparison {
         self.resting = end;
     }
 
-    /// Whole elements. Blocks are small enough to stay in the first cache while they are read again.
+    /// Whole elements.
     fn whole(&mut self, old: &[u8], new: &[u8]) {
-        const BLOCK: usize = 8 << 10;
-        for (old, new) in old.chunks(BLOCK).zip(new.chunks(BLOCK)) {
-            match self.dtype {
-                Dtype::Bool | Dtype::U8 => self.block(old, new, |[b]: [u8; 1]| f32::from(b)),
-                Dtype::I8 => self.block(old, new, |b| f32::from(i8::from_le_bytes(b))),
-                Dtype::U16 => self.block(old, new, |b| f32::from(u16::from_le_bytes(b))),
-                Dtype::I16 => self.block(old, new, |b| f32::from(i16::from_le_bytes(b))),
-                Dtype::U32 => self.block(old, new, |b| f64::from(u32::from_le_bytes(b))),
-                Dtype::I32 => self.block(old, new, |b| f64::from(i32::from_le_bytes(b))),
-                Dtype::U64 => self.block(old, new, |b| u64::from_le_bytes(b) as f64),
-                Dtype::I64 => self.block(old, new, |b| i64::from_le_bytes(b) as f64),
-                Dtype::F8E4M3 => self.block(old, new, |[b]: [u8; 1]| E4M3[usize::from(b)]),
-                Dtype::F8E5M2 => self.block(old, new, |[b]: [u8; 1]| from_f16(u16::from(b) << 8)),
-                Dtype::F16 => self.block(old, new, |b| from_f16(u16::from_le_bytes(b))),
-                Dtype::Bf16 => {
-                    let upper = |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16);
-                    self.block(old, new, upper);
-                }
-                Dtype::F32 | Dtype::C64 => self.block(old, new, f32::from_le_bytes),
-                Dtype::F64 | Dtype::C128 => self.block(old, new, f64::from_le_bytes),
-                Dtype::Block { .. } | Dtype::Other(_) => {}
-            }
-        }
-    }
-
-    fn block<const N: usize, V: Into<f64> + Copy>(
-        &mut self,
-        old: &[u8],
-        new: &[u8],
-        value: impl Fn([u8; N]) -> V + Copy,
-    ) {
-        let elements = old.len() / self.size;
-        self.elements += elements as u64;
-        let equal = old == new;
-        if !equal {
-            self.changed += match self.size / N {
-                1 => differing::<N>(old, new),
-                // A complex number: two values of N bytes.
-                _ => {
-                    let pairs = old.chunks_exact(self.size).zip(new.chunks_exact(self.size));
-                    pairs.filter(|(a, b)| a != b).count() as u64
-                }
+        for (old, new) in old.chunks(BLOCK * self.size).zip(new.chunks(BLOCK * self.size)) {
+            self.elements += (old.len() / self.size) as u64;
+            self.changed += match self.size {
+                _ if old == new => 0,
+                1 => differing(old, new, u8::from_le_bytes),
+                2 => differing(old, new, u16::from_le_bytes),
+                4 => differing(old, new, u32::from_le_bytes),
+                8 => differing(old, new, u64::from_le_bytes),
+                _ => differing(old, new, u128::from_le_bytes),
             };
+            let sums = match self.dtype {
+                Dtype::Bool | Dtype::U8 => block(old, new, |[b]: [u8; 1]| f32::from(b)),
+                Dtype::I8 => block(old, new, |b| f32::from(i8::from_le_bytes(b))),
+                Dtype::U16 => block(old, new, |b| f32::from(u16::from_le_bytes(b))),
+                Dtype::I16 => block(old, new, |b| f32::from(i16::from_le_bytes(b))),
+                Dtype::U32 => block(old, new, |b| f64::from(u32::from_le_bytes(b))),
+                Dtype::I32 => block(old, new, |b| f64::from(i32::from_le_bytes(b))),
+                Dtype::U64 => block(old, new, |b| u64::from_le_bytes(b) as f64),
+                Dtype::I64 => block(old, new, |b| i64::from_le_bytes(b) as f64),
+                Dtype::F8E4M3 => block(old, new, |[b]: [u8; 1]| E4M3[usize::from(b)]),
+                Dtype::F8E5M2 => block(old, new, |[b]: [u8; 1]| from_f16(u16::from(b) << 8)),
+                Dtype::F16 => block(old, new, |b| from_f16(u16::from_le_bytes(b))),
+                Dtype::Bf16 => {
+                    block(old, new, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16))
+                }
+                Dtype::F32 => block(old, new, f32::from_le_bytes),
+                Dtype::F64 => block(old, new, f64::from_le_bytes),
+                Dtype::C64 => halves(old, new, f32::from_le_bytes),
+                Dtype::C128 => halves(old, new, f64::from_le_bytes),
+                Dtype::Block { .. } | Dtype::Other(_) => Sums::default(),
+            };
+            self.sums.add(sums);
         }
-        let mut sums = if equal { squares(old, value) } else { products(old, new, value) };
-        // One value that is not finite makes the sums so: only then is each looked at.
-        if !(sums.old + sums.new).is_finite() {
-            sums = careful(old, new, value);
-        }
-        self.sums.old += sums.old;
-        self.sums.new += sums.new;
-        self.sums.difference += sums.difference;
-        self.sums.product += sums.product;
     }
 }
 
+/// Elements that are decoded at once: few enough to stay in the first cache.
+const BLOCK: usize = 1024;
 /// Sums that run side by side, so that they can share vector registers.
 const LANES: usize = 8;
 
-fn elements<const N: usize>(bytes: &[u8]) -> (&[[[u8; N]; LANES]], &[[u8; N]]) {
-    bytes.as_chunks::<N>().0.as_chunks::<LANES>()
-}
-
-fn differing<const N: usize>(old: &[u8], new: &[u8]) -> u64 {
-    let (old, _) = old.as_chunks::<N>();
-    let (new, _) = new.as_chunks::<N>();
-    old.iter().zip(new).map(|(a, b)| u32::from(a != b)).sum::<u32>().into()
-}
-
-/// The sums when both sides are equal.
-fn squares<const N: usize, V: Into<f64>>(
-    bytes: &[u8],
-    value: impl Fn([u8; N]) -> V + Copy,
-) -> Sums {
-    let mut lanes = [0.0; LANES];
-    let (groups, tail) = elements::<N>(bytes);
-    for group in groups {
-        for (lane, &a) in lanes.iter_mut().zip(group) {
-            let a: f64 = value(a).into();
-            *lane += a * a;
-        }
-    }
-    let tail: f64 = tail.iter().map(|&a| value(a).into()).map(|a: f64| a * a).sum();
-    let sum = lanes.iter().sum::<f64>() + tail;
-    Sums { old: sum, new: sum, difference: 0.0, product: sum }
-}
-
-fn products<const N: usize, V: Into<f64>>(
+/// Elements with other bits.
+fn differing<const N: usize, B: PartialEq>(
     old: &[u8],
     new: &[u8],
-    value: impl Fn([u8; N]) -> V + Copy,
-) -> Sums {
-    let (old, old_tail) = elements::<N>(old);
-    let (new, new_tail) = elements::<N>(new);
-    let mut oo = [0.0; LANES];
-    let mut nn = [0.0; LANES];
-    let mut dd = [0.0; LANES];
-    let mut on = [0.0; LANES];
+    bits: impl Fn([u8; N]) -> B + Copy,
+) -> u64 {
+    // Groups so small that one byte can count them: the narrower the count, the more fit a register.
+    const GROUP: usize = 64;
+    let (old, old_tail) = old.as_chunks::<N>().0.as_chunks::<GROUP>();
+    let (new, new_tail) = new.as_chunks::<N>().0.as_chunks::<GROUP>();
+    let mut count = 0;
     for (old, new) in old.iter().zip(new) {
-        for lane in 0..LANES {
-            let (a, b): (f64, f64) = (value(old[lane]).into(), value(new[lane]).into());
-            let d = b - a;
-            oo[lane] += a * a;
-            nn[lane] += b * b;
-            dd[lane] += d * d;
-            on[lane] += a * b;
+        let mut group = 0_u8;
+        for at in 0..GROUP {
+            group += u8::from(bits(old[at]) != bits(new[at]));
         }
+        count += u64::from(group);
     }
-    let mut sums = Sums {
-        old: oo.iter().sum(),
-        new: nn.iter().sum(),
-        difference: dd.iter().sum(),
-        product: on.iter().sum(),
-    };
-    for (&a, &b) in old_tail.iter().zip(new_tail) {
-        sums.add(value(a).into(), value(b).into());
-    }
-    sums
+    let tail = old_tail.iter().zip(new_tail).filter(|&(&a, &b)| bits(a) != bits(b));
+    count + tail.count() as u64
 }
 
-/// The sums over the pairs that are finite on both sides.
-fn careful<const N: usize, V: Into<f64>>(
+/// Complex numbers: twice as many elements.
+fn halves<const N: usize, V: Into<f64> + Copy + Default>(
     old: &[u8],
     new: &[u8],
     value: impl Fn([u8; N]) -> V + Copy,
 ) -> Sums {
     let mut sums = Sums::default();
-    for (&a, &b) in old.as_chunks::<N>().0.iter().zip(new.as_chunks::<N>().0) {
-        let (a, b): (f64, f64) = (value(a).into(), value(b).into());
-        if a.is_finite() && b.is_finite() {
-            sums.add(a, b);
-        }
+    for (old, new) in old.chunks(BLOCK * N).zip(new.chunks(BLOCK * N)) {
+        sums.add(block(old, new, value));
     }
     sums
 }
 
+/// The sums of at most [`BLOCK`] elements.
+fn block<const N: usize, V: Into<f64> + Copy + Default>(
+    old: &[u8],
+    new: &[u8],
+    value: impl Fn([u8; N]) -> V + Copy,
+) -> Sums {
+    let decode = |bytes: &[u8]| {
+        let mut values = [V::default(); BLOCK];
+        for (into, &bytes) in values.iter_mut().zip(bytes.as_chunks::<N>().0) {
+            *into = value(bytes);
+        }
+        values
+    };
+    // A block that is not full ends in zeros, which add nothing. Whole lanes of them are not visited.
+    let len = (old.len() / N).next_multiple_of(LANES).min(BLOCK);
+    let mut a = decode(old);
+    if old == new {
+        let old = squares(&a[..len]);
+        if old.is_finite() {
+            return Sums { old, new: old, difference: 0.0 };
+        }
+    }
+    let mut b = decode(new);
+    let sums = products(&a[..len], &b[..len]);
+    if (sums.old + sums.new).is_finite() {
+        return sums;
+    }
+    // One value that is not finite makes the sums so: only then is each looked at.
+    for (a, b) in a.iter_mut().zip(&mut b) {
+        let finite = (*a).into().is_finite() && (*b).into().is_finite();
+        (*a, *b) = if finite { (*a, *b) } else { (V::default(), V::default()) };
+    }
+    products(&a[..len], &b[..len])
+}
+
+fn squares<V: Into<f64> + Copy>(values: &[V]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    for group in values.as_chunks::<LANES>().0 {
+        for (lane, &a) in lanes.iter_mut().zip(group) {
+            let a: f64 = a.into();
+            *lane += a * a;
+        }
+    }
+    lanes.iter().sum()
+}
+
+fn products<V: Into<f64> + Copy>(old: &[V], new: &[V]) -> Sums {
+    let (mut oo, mut nn, mut dd) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    for (old, new) in old.as_chunks::<LANES>().0.iter().zip(new.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            let (a, b): (f64, f64) = (old[lane].into(), new[lane].into());
+            let d = b - a;
+            oo[lane] += a * a;
+            nn[lane] += b * b;
+            dd[lane] += d * d;
+        }
+    }
+    Sums { old: oo.iter().sum(), new: nn.iter().sum(), difference: dd.iter().sum() }
+}
+
 impl Sums {
-    fn add(&mut self, a: f64, b: f64) {
-        let d = b - a;
-        self.old += a * a;
-        self.new += b * b;
-        self.difference += d * d;
-        self.product += a * b;
+    fn add(&mut self, other: Sums) {
+        self.old += other.old;
+        self.new += other.new;
+        self.difference += other.difference;
     }
 }
 
-/// IEEE half precision, without a branch: the exponent is moved to where an `f32` has it, and for
-/// subnormals the leading one that this makes up is taken away again.
+/// IEEE half precision without a branch. The exponent is moved to where an `f32` has it, once more for
+/// what is not finite; subnormals get a leading one and lose it again in a subtraction.
 const fn from_f16(half: u16) -> f32 {
     const REBIAS: u32 = (127 - 15) << 23;
+    const ONE: u32 = 1 << 23;
     let bits = (half as u32 & 0x7fff) << 13;
     let exponent = bits & 0x0f80_0000;
-    let normal = f32::from_bits(bits + REBIAS);
-    let subnormal = f32::from_bits(bits + REBIAS + (1 << 23)) - f32::from_bits(REBIAS + (1 << 23));
-    let special = f32::from_bits(bits | 0x7f80_0000);
-    let value = if exponent == 0 {
-        subnormal
-    } else if exponent == 0x0f80_0000 {
-        special
-    } else {
-        normal
-    };
+    let special = if exponent == 0x0f80_0000 { REBIAS } else { 0 };
+    let (leading, taken) = if exponent == 0 { (ONE, REBIAS + ONE) } else { (0, 0) };
+    let value = f32::from_bits(bits + REBIAS + special + leading) - f32::from_bits(taken);
     f32::from_bits(value.to_bits() | (half as u32 & 0x8000) << 16)
 }
 

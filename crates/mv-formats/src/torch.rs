@@ -71,7 +71,7 @@ pub(crate) fn read_zip(
                 None => continue,
             },
         };
-        budget.take(2 * (key.len() + size_of::<(String, Place)>()))?;
+        budget.take_entry::<(String, Place)>(key.len())?;
         if storages.places.insert(key.to_owned(), place).is_some() {
             return Err(Error::malformed(FORMAT, format!("two storages are called `{key}`")));
         }
@@ -118,14 +118,14 @@ pub(crate) fn read_old(source: &dyn Source) -> Result<Model> {
             && let Some(size) = storage_dtype(heap.class_name(class)).bytes_of(1)
             && !sizes.contains_key(&key)
         {
-            heap.budget.take(2 * (key.len() + 48))?;
+            heap.budget.take_entry::<(String, u64)>(key.len())?;
             sizes.insert(key, size);
         }
     }
     let mut storages = Storages { swapped, ..Storages::default() };
     // Paid for at once: the list that the keys stand in is borrowed meanwhile.
     let count = heap.items(keys).len();
-    heap.budget.take(count.saturating_mul(2 * (MAX_KEY + size_of::<(String, Place)>())))?;
+    heap.budget.take(count.saturating_mul(MAX_KEY + 4 * size_of::<(String, Place)>()))?;
     for &key in heap.items(keys) {
         let key = heap.text(key, MAX_KEY)?.unwrap_or_default();
         let size = sizes

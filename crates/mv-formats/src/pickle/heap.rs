@@ -130,7 +130,7 @@ impl<'a> Heap<'a> {
             let what = "the number of classes";
             return Err(Error::Limit { format: "pickle", what, limit: MAX_CLASSES as u64 });
         }
-        self.budget.take(2 * (name.len() + 64))?;
+        self.budget.take_entry::<(String, u32)>(2 * name.len() + 40)?;
         self.classes.push(name.clone());
         self.numbers.insert(name, number as u32);
         Ok(Value::Class(number as u32))

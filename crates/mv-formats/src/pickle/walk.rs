@@ -103,11 +103,15 @@ impl<'a, 'h> Walk<'a, 'h> {
             let name = self.name("tensor")?;
             return self.listing.tensor(name, tensor.dtype, tensor.shape, tensor.location);
         }
-        if let Some(found) = arrays::array(self.heap, object)?.filter(|found| !found.objects) {
+        let found = arrays::array(self.heap, object)?;
+        if let Some(found) = found.as_ref().filter(|found| !found.objects) {
             return self.array(found);
         }
         if !self.first(2, number) {
             return Ok(());
+        }
+        if let Some(objects) = found {
+            return self.visit(objects.data);
         }
         self.arguments(object)?;
         match object.state {
@@ -137,7 +141,7 @@ impl<'a, 'h> Walk<'a, 'h> {
         self.step(Step::Arguments, object.args)
     }
 
-    fn array(&mut self, found: Found) -> Result<()> {
+    fn array(&mut self, found: &Found) -> Result<()> {
         let name = self.name("array")?;
         let wanted = found.array.len();
         let location = match self.heap.bytes(found.data) {
@@ -147,7 +151,7 @@ impl<'a, 'h> Walk<'a, 'h> {
             }
             _ => Location::Elsewhere,
         };
-        let (dtype, shape) = found.array.into_parts();
+        let (dtype, shape) = found.array.parts();
         self.listing.tensor(name, dtype, shape, location)
     }
 

@@ -1,0 +1,6 @@
+//! Files with tensors: those of the real libraries, and those that lie.
+
+mod build;
+mod fixtures;
+mod hostile;
+mod memory;
