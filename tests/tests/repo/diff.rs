@@ -270,6 +270,8 @@ fn a_rename_needs_half_of_the_content_and_can_be_switched_off() {
     sandbox.remove("far.py");
     sandbox.write("pkg/near2.py", lines[..6].concat());
     sandbox.write("pkg/far2.py", "1\n2\n3\nd\ne\nf\ng\nh\n");
+    let working = sandbox.json(&["diff"]);
+    assert_eq!(file(&working, "pkg/near2.py")["from"]["path"], "near.py");
     sandbox.commit("two");
     let changes = |args: &[&str]| -> Vec<(String, String)> {
         let diff = sandbox.json(&[&["diff", "v1.0.0", "HEAD"], args].concat());
