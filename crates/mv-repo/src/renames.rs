@@ -4,15 +4,17 @@
 //! their chunks. Nothing is recorded about a rename; it is found anew each time, the same way each
 //! time. Work and memory are bounded: beyond the limits below, only equal content counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
+use std::io::Read;
 
 use mv_graph::diff::{Change, ChangeKind};
 use mv_graph::{FileEntry, Mode, RepoPath};
-use mv_store::{Hash, Kind};
+use mv_store::{IoContext as _, Kind};
 
 use crate::error::Result;
 use crate::repo::Repo;
+use crate::worktree::read_stable;
 
 /// The least similarity of a rename, in percent.
 pub const LEAST: u8 = 50;
@@ -47,13 +49,34 @@ pub struct Rename {
 /// # Errors
 /// `Missing`, `Corrupt`, `Io` of what is read.
 pub fn renames(repo: &Repo, changes: &[Change]) -> Result<Vec<Rename>> {
+    find(repo, changes, Elsewhere::Unknown)
+}
+
+/// As [`renames`], for changes against the working tree: texts that the store does not have are read
+/// from there.
+///
+/// # Errors
+/// As [`renames`], and `Blocked`, `Changed`.
+pub fn renames_in_worktree(repo: &Repo, changes: &[Change]) -> Result<Vec<Rename>> {
+    find(repo, changes, Elsewhere::Worktree)
+}
+
+/// Where content is that the store does not have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Elsewhere {
+    Unknown,
+    Worktree,
+}
+
+fn find(repo: &Repo, changes: &[Change], elsewhere: Elsewhere) -> Result<Vec<Rename>> {
     let mut deleted = candidates(changes, ChangeKind::Deleted);
     let mut added = candidates(changes, ChangeKind::Added);
     let mut found = equal(&mut deleted, &mut added);
     deleted.retain(|c| c.is_file());
     added.retain(|c| c.is_file());
     if deleted.len() <= MOST_FILES && added.len() <= MOST_FILES {
-        found.extend(similar(repo, &deleted, &added)?);
+        let mut reader = Reader { repo, elsewhere, text: 0, pieces: 0 };
+        found.extend(similar(&mut reader, &deleted, &added)?);
     }
     found.sort_by(|a, b| a.to.cmp(&b.to));
     Ok(found)
@@ -112,11 +135,14 @@ fn equal(deleted: &mut Vec<Candidate<'_>>, added: &mut Vec<Candidate<'_>>) -> Ve
 }
 
 /// Pairs that share at least [`LEAST`] percent, the most similar first.
-fn similar(repo: &Repo, deleted: &[Candidate<'_>], added: &[Candidate<'_>]) -> Result<Vec<Rename>> {
+fn similar(
+    reader: &mut Reader<'_>,
+    deleted: &[Candidate<'_>],
+    added: &[Candidate<'_>],
+) -> Result<Vec<Rename>> {
     if deleted.is_empty() || added.is_empty() {
         return Ok(Vec::new());
     }
-    let mut reader = Reader { repo, text: 0, pieces: 0, known: HashMap::new() };
     let old = reader.contents(deleted, added)?;
     let new = reader.contents(added, deleted)?;
     let mut pairs = Vec::new();
@@ -199,10 +225,9 @@ impl Content {
 /// Reads contents within the limits.
 struct Reader<'a> {
     repo: &'a Repo,
+    elsewhere: Elsewhere,
     text: u64,
     pieces: usize,
-    /// One file may have several names.
-    known: HashMap<Hash, bool>,
 }
 
 impl Reader<'_> {
@@ -221,24 +246,21 @@ impl Reader<'_> {
             let at = lengths.partition_point(|&n| n < bytes);
             let neighbours = lengths[at.saturating_sub(1)..].iter().take(2);
             let wanted = neighbours.into_iter().any(|&n| near(n, bytes));
-            contents.push(if wanted { self.content(candidate.entry)? } else { None });
+            contents.push(if wanted { self.content(candidate)? } else { None });
         }
         Ok(contents)
     }
 
-    fn content(&mut self, entry: &FileEntry) -> Result<Option<Content>> {
-        let store = self.repo.store();
-        let stored = match self.known.get(&entry.id) {
-            Some(stored) => *stored,
-            None => store.has(&entry.id)?,
-        };
-        self.known.insert(entry.id, stored);
-        if !stored || self.pieces >= ALL_PIECES {
+    fn content(&mut self, candidate: &Candidate<'_>) -> Result<Option<Content>> {
+        let (store, entry) = (self.repo.store(), candidate.entry);
+        let stored = store.has(&entry.id)?;
+        if self.pieces >= ALL_PIECES || (!stored && self.elsewhere == Elsewhere::Unknown) {
             return Ok(None);
         }
-        let text = self.text(entry)?;
+        let text = self.text(candidate, stored)?;
         let pieces = match &text {
             Some(text) => text.split_inclusive(|b| *b == b'\n').map(piece).collect(),
+            None if !stored => return Ok(None),
             None => {
                 let chunks = store.chunks(&entry.id, MAX_CHUNKS)?.unwrap_or_default();
                 chunks.iter().map(|c| (hashed(&c.id.0), c.len)).collect::<Vec<_>>()
@@ -249,12 +271,23 @@ impl Reader<'_> {
     }
 
     /// A file's bytes, if it is a text of moderate length.
-    fn text(&mut self, entry: &FileEntry) -> Result<Option<Vec<u8>>> {
+    fn text(&mut self, candidate: &Candidate<'_>, stored: bool) -> Result<Option<Vec<u8>>> {
+        let Candidate { path, entry } = candidate;
         if entry.bytes > MAX_TEXT || self.text + entry.bytes > ALL_TEXT {
             return Ok(None);
         }
         self.text += entry.bytes;
-        let bytes = self.repo.store().get(Kind::Blob, &entry.id, MAX_TEXT)?;
+        let bytes = if stored {
+            self.repo.store().get(Kind::Blob, &entry.id, MAX_TEXT)?
+        } else {
+            let absolute = self.repo.root().join(path.to_path());
+            let read = read_stable(&self.repo.root_dir()?, path, &mut |file, _| {
+                let mut bytes = Vec::new();
+                file.take(MAX_TEXT).read_to_end(&mut bytes).at("read", &absolute)?;
+                Ok(bytes)
+            });
+            read?.0
+        };
         Ok(Some(bytes).filter(|bytes| !bytes.contains(&0)))
     }
 }
@@ -272,6 +305,8 @@ fn hashed(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use mv_store::Hash;
+
     use super::*;
 
     fn text(lines: &str) -> Content {

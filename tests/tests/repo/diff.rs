@@ -17,7 +17,7 @@ fn safetensors(metadata: &[(&str, &str)], tensors: &[Tensor<'_>]) -> Vec<u8> {
         let metadata = metadata.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
         header.insert("__metadata__".into(), Value::Object(metadata));
     }
-    let mut data = Vec::new();
+    let mut data: Vec<u8> = Vec::new();
     for (name, dtype, shape, bytes) in tensors {
         let start = data.len();
         data.extend(bytes);
@@ -35,7 +35,7 @@ fn safetensors(metadata: &[(&str, &str)], tensors: &[Tensor<'_>]) -> Vec<u8> {
 const CODE: &str =
     "import torch\n\nlr = 1e-3\nepochs = 3\n\nfor epoch in range(epochs):\n    step()\n";
 
-/// Two versions of a small project, a day apart, tagged `v1` and `v2`; nothing is left to commit.
+/// Two versions of a small project, a day apart, tagged `v1.0.0` and `v1.1.0`; nothing is left to commit.
 fn project() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("train.py", CODE);
@@ -43,12 +43,14 @@ fn project() -> Sandbox {
     sandbox.write("old/notes.md", "nothing of note\n");
     sandbox.write("data/train.csv", "id,zip\n1,10115\n2,20095\n3,80331\n");
     sandbox.write("models/clf.safetensors", first_model());
-    sandbox
-        .ok(&["commit", "-m", "one", "--tag", "v1", "--metric", "acc=0.5", "--param", "lr=0.001"]);
+    sandbox.ok(&[
+        "commit", "-m", "one", "--tag", "v1.0.0", "--metric", "acc=0.5", "--param", "lr=0.001",
+    ]);
     sandbox.advance(86_400);
     change(&sandbox);
-    sandbox
-        .ok(&["commit", "-m", "two", "--tag", "v2", "--metric", "acc=0.75", "--param", "lr=0.01"]);
+    sandbox.ok(&[
+        "commit", "-m", "two", "--tag", "v1.1.0", "--metric", "acc=0.75", "--param", "lr=0.01",
+    ]);
     sandbox
 }
 
@@ -94,10 +96,10 @@ fn assert_screen(output: &Output, expected: &str) {
 fn one_screen_tells_what_changed_between_two_versions() {
     let sandbox = project();
     let expected = "\
-v1 → v2, 1 day later
+v1.0.0 → v1.1.0, 1 day later
 code: 3 files
   renamed    old/notes.md → notes.md  16 B
-  renamed    eval.py → score.py (65 %)  +1 -1
+  renamed    eval.py → score.py (63 %)  +1 -1
 @@ -1,4 +1,4 @@
  def score(x):
      return x
@@ -125,16 +127,16 @@ lr      0.001  0.01  +0.009
 metrics  from    to  delta
 acc       0.5  0.75  +0.25
 ";
-    assert_screen(&sandbox.ok(&["diff", "v1", "v2", "--stats"]), expected);
+    assert_screen(&sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--stats"]), expected);
 }
 
 #[test]
 fn the_working_tree_is_looked_into_as_a_version_is() {
     let sandbox = project();
-    sandbox.ok(&["checkout", "v1"]);
+    sandbox.ok(&["checkout", "v1.0.0"]);
     change(&sandbox);
     let expected = "\
-v1 → working tree
+v1.0.0 → working tree
 data: 1 file
   modified   data/train.csv  +2 -1 rows, columns +age (int), -zip
 model: 1 file
@@ -152,7 +154,7 @@ model: 1 file
     let output = sandbox.ok(&["diff", "--only", "model"]);
     assert_screen(
         &output,
-        "v1 → working tree\nmodel: 1 file\n  deleted    models/clf.safetensors  4 tensors, 11 parameters: f32 44 B\n",
+        "v1.0.0 → working tree\nmodel: 1 file\n  deleted    models/clf.safetensors  4 tensors, 11 parameters: f32 44 B\n",
     );
 }
 
@@ -160,14 +162,14 @@ model: 1 file
 fn stat_prints_one_line_for_each_file() {
     let sandbox = project();
     let expected = "\
-v1 → v2, 1 day later
+v1.0.0 → v1.1.0, 1 day later
 code: 3 files
   renamed    old/notes.md → notes.md  16 B
-  renamed    eval.py → score.py (65 %)  +1 -1
+  renamed    eval.py → score.py (63 %)  +1 -1
   modified   train.py  +1 -1
 3 files changed, +2 -2 lines
 ";
-    assert_screen(&sandbox.ok(&["diff", "v1", "v2", "--stat", "--only", "code"]), expected);
+    assert_screen(&sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--stat", "--only", "code"]), expected);
 }
 
 #[test]
@@ -176,11 +178,11 @@ fn markdown_is_made_of_tables_and_fenced_lines() {
     sandbox.write("a`|b.py", "x = 1\n");
     let name = "<img src=x>|`@ada`";
     sandbox.write("m.safetensors", safetensors(&[], &[(name, "U8", &[1], vec![1])]));
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1", "--metric", "f|1=0.5"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0", "--metric", "f|1=0.5"]);
     sandbox.write("a`|b.py", "x = 1\ny = \"```\"\n");
     sandbox.write("m.safetensors", safetensors(&[], &[(name, "U8", &[1], vec![2])]));
-    sandbox.ok(&["commit", "-m", "two", "--tag", "v2", "--metric", "f|1=0.25"]);
-    let expected = r#"### v1 → v2, 1 second later
+    sandbox.ok(&["commit", "-m", "two", "--tag", "v1.1.0", "--metric", "f|1=0.25"]);
+    let expected = r#"### v1.0.0 → v1.1.0, 1 second later
 
 #### code: 1 file
 
@@ -195,7 +197,7 @@ fn markdown_is_made_of_tables_and_fenced_lines() {
 
 #### model: 1 file
 
-- modified `m.safetensors` 1 of 1 tensor changed; 1 parameters
+- modified `m.safetensors` 1 of 1 tensor changed; 1 parameter
 
 | tensor | change | type | shape |
 | --- | --- | --- | --- |
@@ -208,7 +210,7 @@ fn markdown_is_made_of_tables_and_fenced_lines() {
 | --- | ---: | ---: | ---: |
 | f\|1 | 0.5 | 0.25 | -0.25 |
 "#;
-    assert_screen(&sandbox.ok(&["diff", "v1", "v2", "--md"]), expected);
+    assert_screen(&sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--md"]), expected);
 }
 
 fn file<'a>(document: &'a Value, path: &str) -> &'a Value {
@@ -219,7 +221,7 @@ fn file<'a>(document: &'a Value, path: &str) -> &'a Value {
 #[test]
 fn the_document_names_tensors_columns_and_renames() {
     let sandbox = project();
-    let diff = sandbox.json(&["diff", "v1", "v2", "--stats"]);
+    let diff = sandbox.json(&["diff", "v1.0.0", "v1.1.0", "--stats"]);
     assert_eq!(diff["seconds_between"], 86_401);
     let model = file(&diff, "models/clf.safetensors");
     assert_eq!(model["parameters"], json!({ "from": 11, "to": 12 }));
@@ -253,7 +255,7 @@ fn the_document_names_tensors_columns_and_renames() {
     assert_eq!(renamed["lines"], json!({ "added": 1, "removed": 1 }));
     assert_eq!(file(&diff, "notes.md")["similarity"], 100);
     // Without numbers nothing says that there are none.
-    let plain = sandbox.json(&["diff", "v1", "v2"]);
+    let plain = sandbox.json(&["diff", "v1.0.0", "v1.1.0"]);
     assert!(file(&plain, "models/clf.safetensors")["tensors"][0].get("cosine").is_none());
 }
 
@@ -263,14 +265,16 @@ fn a_rename_needs_half_of_the_content_and_can_be_switched_off() {
     let lines: Vec<String> = (0..10).map(|i| format!("line number {i}\n")).collect();
     sandbox.write("near.py", lines.concat());
     sandbox.write("far.py", "1\n2\n3\n4\n5\n6\n7\n8\n");
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0"]);
     sandbox.remove("near.py");
     sandbox.remove("far.py");
     sandbox.write("pkg/near2.py", lines[..6].concat());
     sandbox.write("pkg/far2.py", "1\n2\n3\nd\ne\nf\ng\nh\n");
+    let working = sandbox.json(&["diff"]);
+    assert_eq!(file(&working, "pkg/near2.py")["from"]["path"], "near.py");
     sandbox.commit("two");
     let changes = |args: &[&str]| -> Vec<(String, String)> {
-        let diff = sandbox.json(&[&["diff", "v1", "HEAD"], args].concat());
+        let diff = sandbox.json(&[&["diff", "v1.0.0", "HEAD"], args].concat());
         let text = |v: &Value| v.as_str().unwrap().to_owned();
         let files = diff["files"].as_array().unwrap().iter();
         files.map(|f| (text(&f["path"]), text(&f["change"]))).collect()
@@ -308,12 +312,12 @@ fn a_moved_large_file_is_a_rename_although_a_part_of_it_changed() {
     let sandbox = Sandbox::new();
     let mut bytes = noise(6 << 20, 1);
     sandbox.write("models/a.bin", &bytes);
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0"]);
     sandbox.remove("models/a.bin");
     bytes[3 << 20..][..1000].copy_from_slice(&noise(1000, 2));
     sandbox.write("models/b.bin", &bytes);
     sandbox.commit("two");
-    let diff = sandbox.json(&["diff", "v1", "HEAD"]);
+    let diff = sandbox.json(&["diff", "v1.0.0", "HEAD"]);
     let renamed = file(&diff, "models/b.bin");
     assert_eq!(renamed["change"], "renamed");
     assert!(renamed["similarity"].as_u64().unwrap() >= 80, "{renamed}");
@@ -340,23 +344,23 @@ fn large_model(changed: Option<usize>) -> Vec<u8> {
 fn which_tensor_changed_is_told_without_reading_the_others() {
     let sandbox = Sandbox::new();
     sandbox.write("models/large.safetensors", large_model(None));
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0"]);
     let pack = damage::packs(&sandbox.dot()).pop().unwrap();
     sandbox.write("models/large.safetensors", large_model(Some(2)));
-    sandbox.ok(&["commit", "-m", "two", "--tag", "v2"]);
+    sandbox.ok(&["commit", "-m", "two", "--tag", "v1.1.0"]);
     // What the other tensors lie in is damaged: whoever reads it fails.
     let len = std::fs::metadata(&pack).unwrap().len() as usize;
     for part in [5, 6, 7, 8, 9] {
         damage::flip(&pack, len / 10 * part, 3);
     }
-    sandbox.mv(&["cat", "v1:models/large.safetensors"]).expect(3);
-    let output = sandbox.ok(&["diff", "v1", "v2", "--stats"]);
+    sandbox.mv(&["cat", "v1.0.0:models/large.safetensors"]).expect(3);
+    let output = sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--stats"]);
     assert!(
         output.stdout.contains("1 of 10 tensors changed; 31 M parameters"),
         "{}",
         output.stdout
     );
-    let diff = sandbox.json(&["diff", "v1", "v2"]);
+    let diff = sandbox.json(&["diff", "v1.0.0", "v1.1.0"]);
     let tensors = &diff["files"][0]["tensors"];
     assert_eq!((tensors.as_array().unwrap().len(), &tensors[0]["name"]), (1, &json!("layer2")));
 }
@@ -366,19 +370,20 @@ fn a_damaged_file_does_not_hide_the_others_and_is_no_success() {
     let sandbox = Sandbox::new();
     sandbox.write("data/big.csv", format!("a\n{}", "1\n".repeat(100)));
     sandbox.write("models/large.safetensors", large_model(None));
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0"]);
     let pack = damage::packs(&sandbox.dot()).pop().unwrap();
     sandbox.write("models/large.safetensors", large_model(Some(2)));
     sandbox.write("train.py", "1\n");
     sandbox.ok(&["commit", "-m", "two"]);
     let len = std::fs::metadata(&pack).unwrap().len() as usize;
     damage::flip(&pack, len / 100 * 25, 3);
-    let output = sandbox.mv(&["diff", "v1", "HEAD", "--stats"]).expect(3);
+    let output = sandbox.mv(&["diff", "v1.0.0", "HEAD", "--stats"]).expect(3);
     assert!(output.stdout.contains("  added      train.py  +1 -0"), "{}", output.stdout);
     assert!(output.stdout.contains("models/large.safetensors"), "{}", output.stdout);
     assert!(output.stdout.contains("cannot be read"), "{}", output.stdout);
-    let output = sandbox.mv(&["--json", "diff", "v1", "HEAD", "--stats"]).expect(3);
-    let why = &file(&output.json(), "models/large.safetensors")["content"]["why"];
+    let output = sandbox.mv(&["--json", "diff", "v1.0.0", "HEAD", "--stats"]).expect(3);
+    let document = output.json();
+    let why = &file(&document, "models/large.safetensors")["content"]["why"];
     assert!(why.as_str().unwrap().starts_with("cannot be read"), "{why}");
 }
 
@@ -401,7 +406,7 @@ fn files_that_lie_about_what_they_are_are_shown_as_bytes() {
     for (path, _) in &liars {
         sandbox.write(path, &model);
     }
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0"]);
     for (path, bytes) in &liars {
         sandbox.write(path, bytes);
     }
@@ -409,9 +414,9 @@ fn files_that_lie_about_what_they_are_are_shown_as_bytes() {
     working.printable();
     sandbox.commit("two");
     for args in [
-        &["diff", "v1", "HEAD"][..],
-        &["diff", "HEAD", "v1", "--stats"],
-        &["diff", "v1", "HEAD", "--md"],
+        &["diff", "v1.0.0", "HEAD"][..],
+        &["diff", "HEAD", "v1.0.0", "--stats"],
+        &["diff", "v1.0.0", "HEAD", "--md"],
     ] {
         let output = sandbox.ok(args);
         output.printable();
@@ -431,16 +436,16 @@ fn names_out_of_files_reach_the_terminal_escaped() {
     let name = EVIL.to_owned();
     sandbox.write(&path, safetensors(&[(EVIL, "1")], &[(&name, "U8", &[1], vec![1])]));
     sandbox.write(&data, format!("{}\n1\n", EVIL.replace('\r', "")));
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0"]);
     sandbox.write(&path, safetensors(&[(EVIL, EVIL)], &[(&name, "U8", &[1], vec![2])]));
     sandbox.write(&data, format!("other,{}b\n1,2\n", EVIL.replace('\r', "")));
     sandbox.commit("two");
     for args in [
-        &["diff", "v1", "HEAD"][..],
-        &["diff", "v1", "HEAD", "--stats"],
-        &["diff", "v1", "HEAD", "--md"],
-        &["diff", "v1", "HEAD", "--stat"],
-        &["--json", "diff", "v1", "HEAD"],
+        &["diff", "v1.0.0", "HEAD"][..],
+        &["diff", "v1.0.0", "HEAD", "--stats"],
+        &["diff", "v1.0.0", "HEAD", "--md"],
+        &["diff", "v1.0.0", "HEAD", "--stat"],
+        &["--json", "diff", "v1.0.0", "HEAD"],
         &["ls", "--tensors", &format!("HEAD:{path}")],
     ] {
         let output = sandbox.ok(args);
@@ -454,16 +459,17 @@ fn names_out_of_files_reach_the_terminal_escaped() {
 fn exit_codes_and_names_are_for_scripts() {
     let sandbox = project();
     assert_eq!(sandbox.mv(&["diff", "--exit-code"]).expect(0).stdout, "");
-    sandbox.mv(&["diff", "v1", "v2", "--exit-code", "--md"]).expect(1);
-    sandbox.mv(&["diff", "v1", "v2", "--exit-code", "--only", "env"]).expect(0);
-    sandbox.mv(&["--json", "diff", "v1", "v2", "--exit-code"]).expect(1);
-    sandbox.mv(&["diff", "v1", "nowhere"]).clean_fail(2);
+    sandbox.mv(&["diff", "v1.0.0", "v1.1.0", "--exit-code", "--md"]).expect(1);
+    sandbox.mv(&["diff", "v1.0.0", "v1.1.0", "--exit-code", "--only", "env"]).expect(0);
+    sandbox.mv(&["--json", "diff", "v1.0.0", "v1.1.0", "--exit-code"]).expect(1);
+    sandbox.mv(&["diff", "v1.0.0", "nowhere"]).clean_fail(2);
     sandbox.mv(&["diff", "--stat", "--name-only"]).expect(2);
-    let names = sandbox.ok(&["diff", "v1", "v2", "--name-only", "--only", "code"]).stdout;
+    let names = sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--name-only", "--only", "code"]).stdout;
     assert_eq!(names, "notes.md\nscore.py\ntrain.py\n");
-    let names = sandbox.ok(&["diff", "v1", "v2", "--name-only", "--", "data", "models"]).stdout;
+    let names =
+        sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--name-only", "--", "data", "models"]).stdout;
     assert_eq!(names, "data/train.csv\nmodels/clf.safetensors\n");
-    let none = sandbox.ok(&["diff", "v1", "v2", "-U", "0", "--", "train.py"]).stdout;
+    let none = sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "-U", "0", "--", "train.py"]).stdout;
     assert!(none.ends_with("@@ -3,1 +3,1 @@\n-lr = 1e-3\n+lr = 1e-2\n"), "{none}");
 }
 
@@ -477,20 +483,20 @@ fn long_lists_of_tensors_end_unless_all_are_asked_for() {
         safetensors(&[], &tensors)
     };
     sandbox.write("m.safetensors", model(1));
-    sandbox.ok(&["commit", "-m", "one", "--tag", "v1"]);
+    sandbox.ok(&["commit", "-m", "one", "--tag", "v1.0.0"]);
     sandbox.write("m.safetensors", model(2));
     sandbox.commit("two");
-    let short = sandbox.ok(&["diff", "v1", "HEAD"]).stdout;
+    let short = sandbox.ok(&["diff", "v1.0.0", "HEAD"]).stdout;
     assert!(short.contains("    … and 30 more tensors (-v shows all)\n"), "{short}");
     assert!(!short.contains("t49"), "{short}");
-    let all = sandbox.ok(&["diff", "-v", "v1", "HEAD"]).stdout;
+    let all = sandbox.ok(&["diff", "-v", "v1.0.0", "HEAD"]).stdout;
     assert!(all.contains("t49") && !all.contains('…'), "{all}");
 }
 
 #[test]
 fn one_tensor_is_printed_as_bytes_or_as_a_numpy_file() {
     let sandbox = project();
-    let spec = "v1:models/clf.safetensors#fc2.weight";
+    let spec = "v1.0.0:models/clf.safetensors#fc2.weight";
     assert_eq!(sandbox.ok(&["cat", spec]).stdout_bytes, f32s(&[7.0, 8.0]));
     let npy = sandbox.ok(&["cat", spec, "--npy"]).stdout_bytes;
     let (header, data) = npy.split_at(npy.len() - 8);
@@ -501,17 +507,17 @@ fn one_tensor_is_printed_as_bytes_or_as_a_numpy_file() {
     let document = sandbox.json(&["cat", spec]);
     let expected = json!({ "name": "fc2.weight", "dtype": "f32", "shape": [2], "bytes": 8 });
     assert_eq!(document, expected);
-    let listed = sandbox.json(&["ls", "--tensors", "v1:models/clf.safetensors"]);
+    let listed = sandbox.json(&["ls", "--tensors", "v1.0.0:models/clf.safetensors"]);
     assert_eq!((listed.as_array().unwrap().len(), &listed[2]), (4, &expected));
-    let listed = sandbox.ok(&["ls", "--tensors", "v1:models/clf.safetensors"]).stdout;
+    let listed = sandbox.ok(&["ls", "--tensors", "v1.0.0:models/clf.safetensors"]).stdout;
     assert!(listed.contains("fc2.weight  f32   [2]       8 B\n"), "{listed}");
-    let unknown = sandbox.mv(&["cat", "v1:models/clf.safetensors#fc2.wieght"]).clean_fail(2);
-    let hint = "did you mean `mver cat 'v1:models/clf.safetensors#fc2.weight'`?";
+    let unknown = sandbox.mv(&["cat", "v1.0.0:models/clf.safetensors#fc2.wieght"]).clean_fail(2);
+    let hint = "did you mean `mver cat 'v1.0.0:models/clf.safetensors#fc2.weight'`?";
     assert!(unknown.stderr.contains(hint), "{}", unknown.stderr);
-    sandbox.mv(&["cat", "v1:train.py#x"]).clean_fail(2);
-    sandbox.mv(&["cat", "v1:nowhere#x"]).clean_fail(2);
-    sandbox.mv(&["cat", "v1:train.py", "--npy"]).clean_fail(2);
-    sandbox.mv(&["ls", "--tensors", "v1:train.py"]).clean_fail(2);
+    sandbox.mv(&["cat", "v1.0.0:train.py#x"]).clean_fail(2);
+    sandbox.mv(&["cat", "v1.0.0:nowhere#x"]).clean_fail(2);
+    sandbox.mv(&["cat", "v1.0.0:train.py", "--npy"]).clean_fail(2);
+    sandbox.mv(&["ls", "--tensors", "v1.0.0:train.py"]).clean_fail(2);
 }
 
 #[test]

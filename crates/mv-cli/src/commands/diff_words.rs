@@ -97,12 +97,17 @@ pub(crate) fn model(model: &ModelDiff) -> String {
     if model.elsewhere > 0 {
         parts.push(format!("{} in other files", model.elsewhere));
     }
-    let parameters = if from.parameters == to.parameters {
-        format::quantity(to.parameters)
-    } else {
-        format!("{} → {}", format::quantity(from.parameters), format::quantity(to.parameters))
+    let after = parameters(to);
+    let before = match from.parameters == to.parameters {
+        true => String::new(),
+        false => format!("{} → ", format::quantity(from.parameters)),
     };
-    format!("{}; {parameters} parameters", parts.join(", "))
+    format!("{}; {before}{after}", parts.join(", "))
+}
+
+fn parameters(summary: &ModelSummary) -> String {
+    let noun = if summary.parameters == 1 { "parameter" } else { "parameters" };
+    format!("{} {noun}", format::quantity(summary.parameters))
 }
 
 /// `14 tensors, 1.2 M parameters: f32 4.8 MB`.
@@ -111,8 +116,7 @@ fn inventory(summary: &ModelSummary) -> String {
     let dtypes: Vec<String> = dtypes
         .map(|(name, _, bytes)| format!("{} {}", format::text(name), format::bytes(*bytes)))
         .collect();
-    let parameters = format::quantity(summary.parameters);
-    let words = format!("{}, {parameters} parameters", format::count(summary.tensors, "tensor"));
+    let words = format!("{}, {}", format::count(summary.tensors, "tensor"), parameters(summary));
     if dtypes.is_empty() { words } else { format!("{words}: {}", dtypes.join(", ")) }
 }
 

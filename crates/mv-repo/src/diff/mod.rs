@@ -17,7 +17,7 @@ use mv_store::Hash;
 use crate::environment::EnvironmentChange;
 use crate::error::Result;
 use crate::measures::{self, Measures, Values};
-use crate::renames::{Rename, renames};
+use crate::renames::{Rename, renames, renames_in_worktree};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};
@@ -174,7 +174,10 @@ pub fn diff(repo: &Repo, options: &DiffOptions, session: &Session) -> Result<Dif
 
 /// Makes one change of the two that a rename is.
 fn join_renames(repo: &Repo, outcome: &mut DiffOutcome) -> Result<()> {
-    outcome.renames = renames(repo, &outcome.changes)?;
+    outcome.renames = match outcome.to.id {
+        Some(_) => renames(repo, &outcome.changes)?,
+        None => renames_in_worktree(repo, &outcome.changes)?,
+    };
     let old: HashMap<_, _> = outcome.renames.iter().map(|r| (&r.from, &r.to)).collect();
     let mut entries = HashMap::new();
     outcome.changes.retain(|change| {

@@ -141,12 +141,12 @@ pub(super) fn compare(
         new.1.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let both: Vec<_> =
         new.1.tensors.iter().map(|to| (before.get(&*to.name).copied(), to)).collect();
-    let task = progress.task("comparing tensors", Unit::Items);
-    task.set_total(both.len() as u64);
+    let task = progress.task("comparing tensors", Unit::Bytes);
+    task.set_total(total(both.iter().map(|(_, to)| bytes_of(to))));
     let verdicts: Vec<Result<_, Fault>> = both
         .par_iter()
         .map(|&(from, to)| {
-            task.add(1);
+            task.add(bytes_of(to));
             match from {
                 Some(from) => verdict((old.0, from), (new.0, to), progress),
                 None => Ok(Some(TensorChangeKind::Added)),
@@ -166,7 +166,8 @@ pub(super) fn compare(
     };
     for (&(from, to), verdict) in both.iter().zip(verdicts) {
         let Some(kind) = verdict? else {
-            let unknown = to.location == Location::Elsewhere;
+            let nowhere = |tensor: &Tensor| tensor.location == Location::Elsewhere;
+            let unknown = nowhere(to) || from.is_some_and(nowhere);
             diff.elsewhere += usize::from(unknown);
             diff.unchanged += usize::from(!unknown);
             continue;
@@ -312,7 +313,7 @@ fn measure(
     let bytes = |change: &TensorChange| change.to.as_ref().map_or(0, bytes_of);
     let task = session.progress.task("measuring tensors", Unit::Bytes);
     let changed = tensors.iter().filter(|c| c.kind == TensorChangeKind::Changed);
-    task.set_total(changed.map(bytes).sum());
+    task.set_total(total(changed.map(bytes)));
     let changed = tensors.par_iter_mut().filter(|c| c.kind == TensorChangeKind::Changed);
     changed.try_for_each(|change| {
         let (Some(from), Some(to)) = (&change.from, &change.to) else { return Ok(()) };
@@ -337,6 +338,10 @@ fn distance(
         true
     })?;
     Ok(Some(comparison.finish()))
+}
+
+fn total(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
 }
 
 fn summary(model: &Model) -> ModelSummary {

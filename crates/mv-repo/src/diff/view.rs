@@ -55,7 +55,7 @@ pub struct Opaque {
 /// Looks inside one of the changes that [`super::diff`] found.
 ///
 /// Costs the headers of models and the chunks that differ; with `stats`, the changed tensors; the
-/// whole of text up to [`text::MAX_TEXT`]; of a working file, all of it.
+/// whole of text up to [`super::MAX_TEXT`]; of a working file, all of it.
 ///
 /// # Errors
 /// `Missing`, `Corrupt`, `Changed`, `Cancelled`, `Io`: the content cannot be had. A file whose content
