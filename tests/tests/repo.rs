@@ -8,6 +8,7 @@ mod repo {
 
     mod checkout_table;
     mod damage;
+    mod environment;
     mod hostile;
     mod model;
     mod names;
