@@ -113,7 +113,8 @@ impl Git<'_> {
         let mut command = Command::new(&self.program);
         let path = std::env::join_paths(self.surroundings.path.iter().filter(|p| p.is_absolute()));
         command
-            .current_dir(self.root)
+            .arg("-C")
+            .arg(self.root)
             .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
             .args(args)
             .env_clear()

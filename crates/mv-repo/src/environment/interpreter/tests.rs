@@ -208,12 +208,12 @@ fn the_patch_level_is_found_without_running_anything() {
     place.python("usr", "3.11");
     place.on_path(&["usr/bin"]);
     assert_eq!(place.version(), "3.11");
-    place.write("usr/lib/libpython3.11.so.1.0", b"\x7fELF\0\03.11.2\0 3.11.9 \03.11.\0");
+    place.write("usr/lib/libpython3.11.so.1.0", b"\x7fELF\0\x003.11.2\0 3.11.9 \x003.11.\0");
     assert_eq!(place.version(), "3.11.2");
-    place.write("usr/bin/python3.11", b"\x7fELF\03.11.3\0\03.11.3\0tail");
+    place.write("usr/bin/python3.11", b"\x7fELF\x003.11.3\0\x003.11.3\0tail");
     assert_eq!(place.version(), "3.11.3");
     // Two different ones: neither can be told to be it.
-    place.write("usr/bin/python3.11", b"\x7fELF\03.11.3\0\03.11.4\0tail");
+    place.write("usr/bin/python3.11", b"\x7fELF\x003.11.3\0\x003.11.4\0tail");
     assert_eq!(place.version(), "3.11.2");
     place.write("usr/include/python3.11/patchlevel.h", "/* */\n#define PY_VERSION \t\"3.11.6\"\n");
     assert_eq!(place.version(), "3.11.6");
