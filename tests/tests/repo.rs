@@ -11,6 +11,7 @@ mod repo {
     mod checkout_table;
     mod damage;
     mod diff;
+    mod environment;
     mod hostile;
     mod measures;
     mod model;

@@ -7,6 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -14,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use mv_graph::Source;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::surroundings::Surroundings;
 use crate::url::without_credentials;
@@ -111,7 +113,8 @@ impl Git<'_> {
         let mut command = Command::new(&self.program);
         let path = std::env::join_paths(self.surroundings.path.iter().filter(|p| p.is_absolute()));
         command
-            .current_dir(self.root)
+            .arg("-C")
+            .arg(self.root)
             .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
             .args(args)
             .env_clear()
@@ -120,6 +123,8 @@ impl Git<'_> {
             // A refreshed index would be written: git beside us may be at work.
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_TERMINAL_PROMPT", "0")
+            // With what it starts itself it can be ended as one.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
@@ -153,8 +158,10 @@ fn wait(child: &mut Child) -> Option<bool> {
 }
 
 fn end(child: &mut Child) {
-    // It may have ended by itself.
-    drop(child.kill());
+    if kill_process_group(Pid::from_child(child), Signal::KILL).is_err() {
+        // It may have ended by itself.
+        drop(child.kill());
+    }
     drop(child.wait());
 }
 

@@ -167,9 +167,8 @@ fn direct_url(record: &Path, root: &Path) -> Option<String> {
     let edit = if editable { "-e " } else { "" };
     if let Some(path) = direct.url.strip_prefix("file:") {
         // A path of this machine would tell who works on it, and make equal environments differ.
-        let path = Path::new(path.strip_prefix("//localhost").unwrap_or(path));
-        let path = path.strip_prefix("///").unwrap_or(path);
-        return Some(cut(&format!("{edit}{}", local(path, root)), MAX_ORIGIN));
+        let path = path.strip_prefix("//localhost").or(path.strip_prefix("//")).unwrap_or(path);
+        return Some(cut(&format!("{edit}{}", local(Path::new(path), root)), MAX_ORIGIN));
     }
     let url = without_credentials(&direct.url);
     let url = url.split('#').next().unwrap_or_default();
