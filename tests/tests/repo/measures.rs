@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mv_tests::Sandbox;
+use mv_tests::{Sandbox, forge};
 use serde_json::{Value, json};
 
 fn shown(sandbox: &Sandbox) -> (Value, Value) {
@@ -387,4 +387,52 @@ fn the_history_shows_the_metrics_that_are_asked_for() {
     let missing = sandbox.ok(&["log", "--oneline", "--metric", "acu"]);
     assert!(missing.stderr.contains("did you mean `auc`"), "{}", missing.stderr);
     assert_eq!(missing.stdout.lines().count(), 3);
+}
+
+#[test]
+#[ignore = "a measurement: run it with MV_UNDER_TEST naming a release build"]
+fn measure_tables_of_ten_thousand_versions() {
+    let sandbox = Sandbox::new();
+    let mut clock = mv_tests::Clock::default();
+    let session = clock.session();
+    let repo = mv_repo::Repo::open(sandbox.root(), &session).unwrap();
+    let writer = mv_store::StoreWriter::begin(repo.store(), &session.nonces).unwrap();
+    let empty = forge::tree(&[]);
+    let tree = writer.put(mv_store::Kind::Tree, &empty).unwrap();
+    let mut tip = None;
+    for n in 0..10_000 {
+        let bytes = forge::manifest(tree, 0, 0, &format!("run {n}"));
+        let mut manifest = mv_graph::Manifest::decode(&bytes).unwrap();
+        manifest.parents = tip.into_iter().collect();
+        manifest.created.ns = i64::from(n) * 1_000_000_000;
+        let value = |name: &str, at: f64| {
+            (name.to_owned(), mv_graph::Scalar::float(at * f64::from(n).sin()))
+        };
+        manifest.metrics = vec![value("auc", 0.9), value("loss", 0.1), value("val.auc", 0.8)];
+        manifest.params = vec![value("epochs", 9.0), value("lr", 0.001)];
+        tip = Some(writer.put(mv_store::Kind::Manifest, &manifest.encode().unwrap()).unwrap());
+    }
+    let written = writer.finish().unwrap();
+    let transport = mv_store::DirTransport::open(&sandbox.dot());
+    let newest = mv_graph::chain::newest(&transport, None).unwrap();
+    let mut next = newest.state.next("measure", session.nonces.next(), session.now, None);
+    next.add_packs(&written.packs);
+    next.set_branch(mv_graph::RefName::parse("main").unwrap(), tip.unwrap());
+    mv_graph::chain::append(&transport, &newest, next).unwrap();
+    for args in [
+        &["log", "--oneline"][..],
+        &["metrics"],
+        &["params", "--csv"],
+        &["--json", "metrics"],
+        &["best", "auc"],
+        &["plot", "auc"],
+        &["plot", "auc", "-o", "chart.svg"],
+    ] {
+        let best = (0..5).map(|_| {
+            let start = std::time::Instant::now();
+            sandbox.ok(args);
+            start.elapsed()
+        });
+        println!("{args:?}: {:?}", best.min().unwrap());
+    }
 }

@@ -234,3 +234,58 @@ fn check_size(path: &RepoPath, bytes: u64) -> Result<()> {
 fn unusable(path: &RepoPath, detail: impl ToString) -> Error {
     Error::Values { path: path.clone(), detail: detail.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use mv_graph::{Component, Person, Time};
+    use mv_store::{Nonces, Progress};
+
+    use super::*;
+    use crate::repo::InitOptions;
+
+    fn session() -> Session {
+        Session {
+            now: Time { ns: 0, offset_minutes: 0 },
+            author: Person { name: "Ada".into(), email: "ada@example.org".into() },
+            nonces: Nonces::from_seed([7; 32]),
+            boot_id: String::new(),
+            uid: 0,
+            trust_any_owner: true,
+            progress: Progress::new(),
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_the_content_that_is_recorded_or_the_commit_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = session();
+        let root = Repo::init(dir.path(), &InitOptions::default(), &session).unwrap().root;
+        let repo = Repo::open(&root, &session).unwrap();
+        std::fs::write(root.join("params.yaml"), "lr: 1\n").unwrap();
+        let snapshot = Snapshot::take(&repo, &session).unwrap();
+        let path = RepoPath::from_bytes(b"params.yaml").unwrap();
+        let id = id_of(Kind::Blob, b"lr: 1\n");
+        let entry = FileEntry { mode: Mode::File, id, bytes: 6 };
+        let files = [ListedFile { path: path.clone(), component: Component::Code, entry }];
+        let measures = of_commit(&repo, &snapshot, &files).unwrap();
+        assert_eq!(measures.params, Values::from([("lr".to_owned(), Scalar::Int(1))]));
+        std::fs::write(root.join("params.yaml"), "lr: 2\n").unwrap();
+        match of_commit(&repo, &snapshot, &files) {
+            Err(Error::Changed { path: changed }) => assert_eq!(changed, path),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn files_together_may_not_give_too_much() {
+        let named = |n: usize| format!("{{\"f{n}\": [{}]}}", vec!["1"; 3000].join(","));
+        let config = ProjectConfig::parse(b"[params]\nfiles = [\"0.json\", \"1.json\"]").unwrap();
+        let mut count = 0;
+        let gathered = gather(&config, &mut |_| {
+            count += 1;
+            Ok(if count > 2 { Source::Absent } else { Source::Bytes(named(count).into_bytes()) })
+        });
+        let message = gathered.unwrap_err().to_string();
+        assert!(message.contains("`1.json`") && message.contains("4096 params"), "{message}");
+    }
+}
