@@ -173,7 +173,7 @@ mod tests {
                 patterns: patterns.iter().map(ToString::to_string).collect(),
             })
             .collect();
-        Rules::new(&ProjectConfig { name: String::new(), components }).unwrap()
+        Rules::new(&ProjectConfig { components, ..ProjectConfig::default() }).unwrap()
     }
 
     fn of(rules: &Rules, path: &str) -> Component {
@@ -246,7 +246,7 @@ mod tests {
     fn a_bad_pattern_is_refused_by_name_and_block() {
         let components =
             vec![ComponentRule { component: Component::Data, patterns: vec!["a{b".into()] }];
-        let config = ProjectConfig { name: String::new(), components };
+        let config = ProjectConfig { components, ..ProjectConfig::default() };
         let message = Rules::new(&config).unwrap_err().to_string();
         assert!(message.contains("`a{b`") && message.contains("`data`"), "{message}");
     }
