@@ -169,6 +169,11 @@ def long_history(base):
     for command in ("undo", "undo", "redo"):
         mver(repo, command)
     mver(repo, "commit", "-m", "last", "--allow-empty")
+    for rev in ("HEAD~1", "HEAD"):
+        mver(repo, "stage", "set", "production", rev, "-m", f"because of {rev}")
+    mver(repo, "stage", "rollback", "production")
+    mver(repo, "stage", "set", "staging", "HEAD")
+    mver(repo, "undo")
     mver(repo, "gc", "--apply", "--grace", "0s")
     packs = sum(len(files) for _, _, files in os.walk(os.path.join(repo, ".mv/packs")))
     print(f"    {packs} packs after merging and gc")

@@ -57,7 +57,26 @@ fn section(out: &mut String, command: &mut Command) {
             .get_arguments()
             .filter(|a| !a.is_hide_set() && !a.is_global_set() && a.get_id() != "help"),
     );
+    actions(out, command);
     code(out, &command.get_after_help().map(ToString::to_string).unwrap_or_default());
+}
+
+/// What a command of several actions can do, such as `mv stage set`.
+fn actions(out: &mut String, command: &mut Command) {
+    let line = |action: &mut Command| {
+        let usage = action.render_usage().to_string().replace("Usage: ", "");
+        let about = action.get_about().map(ToString::to_string).unwrap_or_default();
+        let own = |a: &&Arg| !a.is_positional() && !a.is_global_set() && a.get_id() != "help";
+        let options: String =
+            action.get_arguments().filter(own).map(|a| format!(" [{}]", spelling(a))).collect();
+        format!("- `{}{options}`: {about}\n", usage.replace(" [OPTIONS]", ""))
+    };
+    let own = command.get_subcommands_mut().filter(|c| c.get_name() != "help");
+    let lines: Vec<String> = own.map(line).collect();
+    if !lines.is_empty() {
+        out.push_str(&lines.concat());
+        out.push('\n');
+    }
 }
 
 fn options<'a>(out: &mut String, args: impl Iterator<Item = &'a Arg>) {

@@ -208,6 +208,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_a_stage_in_that_file_is_what_it_says() {
+        let text = ProjectConfig::default_toml("x");
+        let (_, example) = text.split_once("# [stage.production]\n").unwrap();
+        let lines: Vec<&str> = example.lines().map(|line| line.trim_start_matches("# ")).collect();
+        let rules: Vec<&str> = lines.into_iter().filter(|line| line.contains(" = ")).collect();
+        let text = format!("[stage.production]\n{}", rules.join("\n"));
+        let parsed = ProjectConfig::parse(text.as_bytes()).unwrap();
+        let policy = parsed.policies("production").next().unwrap();
+        assert!(policy.require_semver && policy.require[0].1.holds(0.9));
+        assert_eq!((policy.require.len(), policy.no_worse.len()), (2, 2));
+        assert_eq!(parsed.policies("staging").count(), 0);
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name_with_file_and_line() {
         for (text, key, line) in [
             ("[project]\nname = \"x\"\ncolour = 3\n", "colour", "line 3"),

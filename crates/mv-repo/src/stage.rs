@@ -199,12 +199,13 @@ fn served_before(repo: &Repo, stage: &Stage) -> Result<Option<Hash>> {
     entries.reverse();
     let mut pile: Vec<Option<Hash>> = vec![None];
     for (_, entry) in entries {
-        let below = pile.iter().rposition(|holder| *holder == entry.to);
-        match entry.kind {
-            MoveKind::Rollback | MoveKind::Undo if below.is_some() => {
-                pile.truncate(below.map_or(pile.len(), |at| at + 1));
-            }
-            _ => pile.push(entry.to),
+        let below = match entry.kind {
+            MoveKind::Rollback | MoveKind::Undo => pile.iter().rposition(|id| *id == entry.to),
+            MoveKind::Set | MoveKind::Unset => None,
+        };
+        match below {
+            Some(at) => pile.truncate(at + 1),
+            None => pile.push(entry.to),
         }
     }
     Ok(pile.into_iter().rev().flatten().find(|id| Some(*id) != stage.target))

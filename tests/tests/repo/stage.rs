@@ -512,3 +512,87 @@ fn a_forged_ledger_is_told_and_never_believed() {
         lab.commit("others go on");
     }
 }
+
+/// What undo and redo go through, kept beside the repository.
+#[derive(Default)]
+struct Model {
+    past: Vec<Option<String>>,
+    now: Option<String>,
+    future: Vec<Option<String>>,
+    moves: usize,
+}
+
+impl Model {
+    fn operation(&mut self, holder: Option<String>) {
+        self.past.push(self.now.clone());
+        self.future.clear();
+        self.go(holder);
+    }
+
+    fn go(&mut self, holder: Option<String>) {
+        self.moves += usize::from(holder != self.now);
+        self.now = holder;
+    }
+}
+
+/// Forty operations at random, after each of which the role is where it must be and the ledger has
+/// grown by an entry if and only if it moved.
+fn at_random(seed: u64) {
+    let (mut lab, _) = four();
+    let mut random = Random::new(seed);
+    let mut model = Model::default();
+    let mut ledger: Vec<Hash> = Vec::new();
+    for turn in 0..40 {
+        match random.below(10) {
+            0..4 => {
+                let rev = format!("v{}.0.0", random.below(4) + 1);
+                if try_set(&mut lab, &rev).unwrap() {
+                    model.operation(Some(rev));
+                }
+            }
+            4 => {
+                if let Ok(holder) = try_rollback(&mut lab) {
+                    assert_ne!(Some(&holder), model.now.as_ref());
+                    model.operation(Some(holder));
+                }
+            }
+            5 if model.now.is_some() => {
+                unset(&mut lab);
+                model.operation(None);
+            }
+            6 => {
+                tag(&mut lab, &format!("plain-{turn}"));
+                model.operation(model.now.clone());
+            }
+            7 | 8 => {
+                if let Some(before) = model.past.pop() {
+                    lab.undo().unwrap();
+                    model.future.push(model.now.clone());
+                    model.go(before);
+                }
+            }
+            _ => {
+                if let Some(next) = model.future.pop() {
+                    lab.redo().unwrap();
+                    model.past.push(model.now.clone());
+                    model.go(next);
+                }
+            }
+        }
+        assert_eq!(holder(&mut lab), model.now, "seed {seed}, turn {turn}");
+        if model.moves > 0 {
+            let grown: Vec<Hash> = moves(&mut lab).iter().map(|one| one.id).collect();
+            assert_eq!(grown.len(), model.moves, "seed {seed}, turn {turn}");
+            assert!(grown.starts_with(&ledger), "seed {seed}, turn {turn}: a past was rewritten");
+            ledger = grown;
+        }
+    }
+    lab.sound();
+    let rollbacks = std::iter::from_fn(|| try_rollback(&mut lab).ok()).take(50).count();
+    assert!(rollbacks <= model.moves, "seed {seed}: to and fro");
+}
+
+#[test]
+fn whatever_is_done_the_ledger_tells_it_all_and_rollbacks_come_to_an_end() {
+    (1..5).for_each(at_random);
+}

@@ -12,7 +12,8 @@ use crate::ui::{Role, Ui};
 
 /// Delete what no branch, tag or recent state can reach
 ///
-/// Prints its plan and does nothing without `--apply`. Tagged versions and stages are always kept.
+/// Prints its plan and does nothing without `--apply`. Tagged versions, and all that ever played the
+/// role of a stage, are always kept.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  mv gc\n  mv gc --apply\n  mv gc --keep-last 50 --keep-within 90d --apply"

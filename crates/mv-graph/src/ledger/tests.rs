@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::testing::{Memory, assert_hostile_bytes_are_refused, hex, name, person};
 
@@ -141,6 +143,32 @@ fn what_must_not_be_entered_is_refused() {
         ..sample()
     };
     assert!(longest.encode().is_ok());
+}
+
+proptest! {
+    #[test]
+    fn any_entry_survives_the_round_trip(
+        sequence in 2..=MAX_SEQUENCE,
+        ids in prop::array::uniform3(prop::option::of(prop::array::uniform32(1u8..))),
+        reason in "\\PC{0,40}\\n?",
+        ns: i64,
+        offset_minutes in -1439i16..1440,
+    ) {
+        let [from, to, previous] = ids.map(|id| id.map(Hash));
+        prop_assume!(from != to);
+        let entry = LedgerEntry {
+            sequence,
+            previous: previous.or(Some(id(7))),
+            from,
+            to,
+            kind: MoveKind::Undo,
+            at: Time { ns, offset_minutes },
+            reason,
+            ..sample()
+        };
+        let bytes = entry.encode().unwrap();
+        prop_assert_eq!(LedgerEntry::decode(&bytes).unwrap(), entry);
+    }
 }
 
 #[test]
