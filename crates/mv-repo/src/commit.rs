@@ -236,11 +236,13 @@ fn refuse_opaque_models(
         let Some((_, before)) = mv_graph::diff::lookup(repo.store(), base, &candidate.path)? else {
             continue;
         };
-        let source = mv_formats::FileSource::new(snapshot.root.open_file(&candidate.path)?);
-        let source = source.map_err(|e| contents::failure(e, &candidate.path))?;
-        if bump::is_opaque(&candidate.path, &source)? {
+        let source = contents::working(&snapshot.root, &candidate.path)?;
+        if bump::is_opaque(&candidate.path, &*source)? {
             opaque.insert(candidate.path.clone(), before.id);
         }
+    }
+    if opaque.is_empty() {
+        return Ok(());
     }
     // A file that was only touched did not change.
     snapshot.examine_some(Depth::Content, &|c| opaque.contains_key(&c.path), session)?;

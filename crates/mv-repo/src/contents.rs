@@ -1,20 +1,21 @@
-//! Stored files as parsers want them: bytes by range.
+//! Files as parsers want them: bytes by range.
 
 mod windows;
 
 use std::io;
 
-use mv_formats::Source;
+use mv_formats::{FileSource, Source};
 use mv_graph::{FileEntry, RepoPath};
 use mv_store::{Hash, Store};
 
 use crate::error::{Error, Result};
+use crate::worktree::Root;
 use windows::Windows;
 
 /// A file in the store, read a window at a time. Every byte it gives was compared with the id of its
 /// chunk.
 #[derive(Debug)]
-pub(crate) struct StoredSource {
+struct StoredSource {
     store: Store,
     id: Hash,
     size: u64,
@@ -26,7 +27,7 @@ impl StoredSource {
     ///
     /// # Errors
     /// `Missing`, `Corrupt` when it has another length than the tree says.
-    pub(crate) fn open(store: &Store, entry: &FileEntry) -> Result<StoredSource> {
+    fn open(store: &Store, entry: &FileEntry) -> Result<StoredSource> {
         let size = store.len_of(&entry.id)?;
         if size != entry.bytes {
             let detail = format!("it has {size} bytes, the tree says {}", entry.bytes);
@@ -46,6 +47,26 @@ impl Source for StoredSource {
             |start, len| self.store.read_range(&self.id, start, len).map_err(io::Error::other);
         Ok(self.windows.read_at(self.size, offset, into, &fetch)?)
     }
+}
+
+/// The bytes of a file that a parser is about to read.
+pub(crate) type Bytes = Box<dyn Source>;
+
+/// A file of a version.
+///
+/// # Errors
+/// `Missing`, `Corrupt`.
+pub(crate) fn stored(store: &Store, entry: &FileEntry) -> Result<Bytes> {
+    Ok(Box::new(StoredSource::open(store, entry)?))
+}
+
+/// A file of the working tree.
+///
+/// # Errors
+/// `Blocked`, `Changed`, `Io`.
+pub(crate) fn working(root: &Root, path: &RepoPath) -> Result<Bytes> {
+    let source = FileSource::new(root.open_file(path)?).map_err(|e| failure(e, path))?;
+    Ok(Box::new(source))
 }
 
 /// A parser's failure on a file as one of this crate: damage in the store stays what it is.

@@ -1,7 +1,11 @@
 //! The next version number: the rules that read it from the bytes, and which number is free.
 
+use mv_repo::bump::{Advice, suggest_for_files};
+use mv_repo::diff::{DiffOptions, diff};
 use mv_tests::Sandbox;
 use serde_json::Value;
+
+use super::lab::Lab;
 
 /// A tensor: name, type, shape, and the byte that all its elements are made of.
 type Tensor<'a> = (&'a str, &'a str, &'a [u64], u8);
@@ -240,7 +244,7 @@ fn the_strongest_rule_wins_and_the_others_of_its_kind_are_counted() {
 #[test]
 fn names_out_of_hostile_files_are_cut_and_escaped_in_reasons() {
     let long = "x".repeat(5000);
-    for (name, shown) in [("a\u{1b}[31m\nb", "\\u{1b}"), (&long, "…")] {
+    for (name, shown) in [("a\u{1b}[31m\nb", "\\x1b"), (&long, "…")] {
         let (_, reason) = auto(model(&[HEAD, (name, "F32", &[1], 1)]), model(&[HEAD]));
         assert!(reason.contains(shown) && reason.len() < 400, "{reason}");
         assert!(!reason.contains(char::is_control), "{reason}");
@@ -392,4 +396,32 @@ fn a_pre_release_is_lower_than_its_release_in_lists_ranges_and_bumps() {
     sandbox.write("f", b"release");
     assert_eq!(sandbox.json(&["commit", "-m", "x", "--bump", "major"])["version"], "v2.0.0");
     assert_eq!(names(&sandbox), "v1.9.0 v2.0.0-rc.2 v2.0.0-rc.10 v2.0.0");
+}
+
+#[test]
+fn the_working_tree_is_judged_before_it_is_committed() {
+    let mut lab = Lab::new();
+    let put = |lab: &Lab, files: &Files<'_>| write(&lab.sandbox, files);
+    put(&lab, &model(&[HEAD, BODY]));
+    lab.commit("one");
+    let mut judged = |files: Files<'_>| {
+        put(&lab, &files);
+        let (repo, session) = lab.open();
+        let (_, old) = repo.head_manifest().unwrap().unwrap();
+        let changes = diff(&repo, &DiffOptions::default(), &session).unwrap().changes;
+        suggest_for_files(&repo, &old, &changes, &session.progress).unwrap()
+    };
+    let said = |advice: Advice| match advice {
+        Advice::Bump(said) => format!("{}: {}", said.kind, said.reason),
+        Advice::Undecided(paths) => format!("undecided: {}", paths[0]),
+    };
+    assert_eq!(said(judged(vec![])), "patch: nothing differs");
+    assert_eq!(said(judged(data("train.py", "1"))), "patch: only code differs");
+    let trained = model(&[HEAD, ("body.weight", "F32", &[64, 8], 9)]);
+    let told = "minor: retrained, 1 of 2 tensors differs in models/m.safetensors";
+    assert_eq!(said(judged(trained)), told);
+    let told = r#"major: tensor "head.weight" removed from models/m.safetensors"#;
+    assert_eq!(said(judged(model(&[BODY]))), told);
+    let lies = vec![("models/m.safetensors", b"\xff\xff\xff\xff\xff\xff\xff\x7f{}".to_vec())];
+    assert_eq!(said(judged(lies)), "undecided: models/m.safetensors");
 }

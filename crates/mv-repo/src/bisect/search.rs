@@ -30,11 +30,14 @@ pub enum Outcome {
     Among(Vec<Hash>),
 }
 
+/// A version and the places of its parents.
+type Node = (Hash, Vec<usize>);
+
 /// A search for the first bad version.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// Parents before children, each with the places of its parents.
-    nodes: Vec<(Hash, Vec<usize>)>,
+    /// Parents before children.
+    nodes: Vec<Node>,
     places: HashMap<Hash, usize>,
     /// Whether a version may still be the first bad one.
     suspect: Vec<bool>,
@@ -137,12 +140,13 @@ impl Search {
         counts
     }
 
-    /// The version at a place and all its ancestors.
+    /// The version at a place and its ancestors, down to the oldest suspect.
     fn reached(&self, at: usize) -> Vec<bool> {
         let mut reached = vec![false; self.nodes.len()];
         reached[at] = true;
+        let oldest = self.suspect.iter().position(|suspect| *suspect).unwrap_or_default();
         // Parents come first: going down the list, whoever reaches a place was seen before it.
-        for place in (0..=at).rev() {
+        for place in (oldest..=at).rev() {
             if reached[place] {
                 self.nodes[place].1.iter().for_each(|parent| reached[*parent] = true);
             }
@@ -158,11 +162,8 @@ impl Search {
 }
 
 /// The tip and its ancestors, parents before children, the tip last.
-fn parents_first(
-    parents: &HashMap<Hash, &[Hash]>,
-    tip: Hash,
-) -> (Vec<(Hash, Vec<usize>)>, HashMap<Hash, usize>) {
-    let mut nodes: Vec<(Hash, Vec<usize>)> = Vec::with_capacity(parents.len());
+fn parents_first(parents: &HashMap<Hash, &[Hash]>, tip: Hash) -> (Vec<Node>, HashMap<Hash, usize>) {
+    let mut nodes: Vec<Node> = Vec::with_capacity(parents.len());
     let mut places: HashMap<Hash, usize> = HashMap::new();
     let mut entered = HashSet::from([tip]);
     // Each version with the number of its parents that were looked at.
@@ -332,5 +333,23 @@ mod tests {
                 Outcome::Open => prop_assert!(false, "it is not open any more"),
             }
         }
+    }
+
+    #[test]
+    #[ignore = "a measurement: run it in release"]
+    fn measure_ten_thousand_versions_with_a_merge_every_third() {
+        let shape: Vec<Vec<usize>> = (0..10_000usize)
+            .map(|n| match n {
+                0 => vec![],
+                n if n % 3 == 0 => vec![n - 2, n - 1],
+                n => vec![n - 1],
+            })
+            .collect();
+        let start = std::time::Instant::now();
+        let mut search = Search::new(&graph(&shape), id(9_999));
+        let (outcome, tests) =
+            run(&mut search, |at| if at >= 6_000 { Verdict::Bad } else { Verdict::Good });
+        assert_eq!(outcome, Outcome::Found(id(6_000)));
+        println!("{tests} tests: {:?}", start.elapsed());
     }
 }

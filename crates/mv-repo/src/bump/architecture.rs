@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mv_graph::{Component, FileEntry, RepoPath};
-use mv_store::{Kind, Store};
+use mv_formats::Source;
+use mv_graph::{Component, RepoPath};
 use serde_json::Value;
 
 use super::named;
+use crate::contents;
 use crate::error::Result;
 
 /// Bytes of the largest configuration that is read.
@@ -24,11 +25,12 @@ pub(super) fn is_config(path: &RepoPath, component: Component) -> bool {
     name == b"config.json" || (component == Component::Model && name.ends_with(b".json"))
 }
 
-/// What a configuration says; nothing if it is not there, not JSON or too large.
-pub(super) fn read(store: &Store, entry: Option<&FileEntry>) -> Result<Architecture> {
+/// What a configuration says; nothing if it is not JSON or too large.
+pub(super) fn read(path: &RepoPath, source: &dyn Source) -> Result<Architecture> {
     let mut found = BTreeMap::new();
-    if let Some(entry) = entry.filter(|entry| entry.bytes <= MAX_CONFIG) {
-        let bytes = store.get(Kind::Blob, &entry.id, MAX_CONFIG)?;
+    if source.size() <= MAX_CONFIG {
+        let bytes = source.read(0, source.size() as usize);
+        let bytes = bytes.map_err(|e| contents::failure(e, path))?;
         // serde_json itself refuses what is nested more than 128 deep.
         if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
             collect(&value, "", &mut found);

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::repo::Repo;
 
 pub use number::Base;
-pub use suggest::suggest;
+pub use suggest::{suggest, suggest_for_files};
 
 /// Which part of a version's number grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

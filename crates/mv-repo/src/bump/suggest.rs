@@ -19,8 +19,9 @@ use super::architecture;
 use super::columns;
 use super::tensors::{self, Content, Weights};
 use super::{Advice, BumpKind, Suggestion, named};
-use crate::contents::StoredSource;
+use crate::contents::{self, Bytes};
 use crate::error::Result;
+use crate::repo::Repo;
 
 /// The param or metadata that says which features a model takes.
 const FEATURES: &str = "feature_set_version";
@@ -40,20 +41,43 @@ pub fn suggest(
     progress: &Progress,
 ) -> Result<Advice> {
     let changes = changes(store, Some(old), Some(new))?;
-    let mut look = Look { store, progress, found: Vec::new(), weights: Weights::default() };
-    look.features(old, new);
-    let opaque = look.models(&changes)?;
-    if !opaque.is_empty() {
-        return Ok(Advice::Undecided(opaque));
-    }
-    look.architectures(&changes)?;
-    look.tables(&changes)?;
-    Ok(Advice::Bump(look.conclude(|| rest(old, new, &changes))))
+    let open = |_: &RepoPath, entry: &FileEntry| contents::stored(store, entry);
+    Look::new(store, &open, progress).advise(old, Some(new), &changes)
+}
+
+/// The same for the working tree, whose files differ from a version by these changes. Params and
+/// metadata of a version that is not made yet are unknown and say nothing.
+///
+/// # Errors
+/// As [`suggest`]; `Blocked` and `Changed` for a working file that is not what it was.
+pub fn suggest_for_files(
+    repo: &Repo,
+    old: &Manifest,
+    changes: &[Change],
+    progress: &Progress,
+) -> Result<Advice> {
+    let root = repo.root_dir()?;
+    let open = |path: &RepoPath, entry: &FileEntry| match repo.store().has(&entry.id)? {
+        true => contents::stored(repo.store(), entry),
+        false => contents::working(&root, path),
+    };
+    Look::new(repo.store(), &open, progress).advise(old, None, changes)
+}
+
+/// Opens a file of the newer side.
+type Open<'a> = dyn Fn(&RepoPath, &FileEntry) -> Result<Bytes> + 'a;
+
+/// Which of two versions a file belongs to.
+#[derive(Clone, Copy)]
+enum Side {
+    Old,
+    New,
 }
 
 /// What was found so far.
 struct Look<'a> {
     store: &'a Store,
+    open: &'a Open<'a>,
     progress: &'a Progress,
     /// In the order in which they were found.
     found: Vec<(BumpKind, String)>,
@@ -61,7 +85,29 @@ struct Look<'a> {
     weights: Weights,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn new(store: &'a Store, open: &'a Open<'a>, progress: &'a Progress) -> Look<'a> {
+        Look { store, open, progress, found: Vec::new(), weights: Weights::default() }
+    }
+
+    fn advise(
+        mut self,
+        old: &Manifest,
+        new: Option<&Manifest>,
+        changes: &[Change],
+    ) -> Result<Advice> {
+        if let Some(new) = new {
+            self.features(old, new);
+        }
+        let opaque = self.models(changes)?;
+        if !opaque.is_empty() {
+            return Ok(Advice::Undecided(opaque));
+        }
+        self.architectures(changes)?;
+        self.tables(changes)?;
+        Ok(Advice::Bump(self.conclude(|| rest(old, new, changes))))
+    }
+
     /// A set of features that got another version. One that is no longer given, or given for the
     /// first time, says nothing.
     fn features(&mut self, old: &Manifest, new: &Manifest) {
@@ -119,7 +165,7 @@ impl Look<'_> {
         let mut added = Vec::new();
         for (path, entry) in come {
             self.progress.check()?;
-            match self.content(path, entry)? {
+            match self.content(Side::New, path, entry)? {
                 Content::Tensors(model) => {
                     schemas.entry(tensors::schema(&model)).or_default().push((path, entry));
                 }
@@ -129,7 +175,7 @@ impl Look<'_> {
         }
         for (path, entry) in gone {
             self.progress.check()?;
-            let content = self.content(path, entry)?;
+            let content = self.content(Side::Old, path, entry)?;
             let same = match &content {
                 Content::Tensors(model) => schemas.get_mut(&tensors::schema(model)),
                 Content::Opaque => None,
@@ -158,7 +204,8 @@ impl Look<'_> {
         old: (&RepoPath, &FileEntry),
         new: (&RepoPath, &FileEntry),
     ) -> Result<Readable> {
-        let (before, after) = (self.content(old.0, old.1)?, self.content(new.0, new.1)?);
+        let before = self.content(Side::Old, old.0, old.1)?;
+        let after = self.content(Side::New, new.0, new.1)?;
         match (before, after) {
             (Content::Tensors(before), Content::Tensors(after)) => {
                 let (interface, added) = tensors::compare(&before, &after, new.0);
@@ -166,9 +213,9 @@ impl Look<'_> {
                 self.found.extend(interface.into_iter().map(|text| (BumpKind::Major, text)));
                 self.found.extend(added.into_iter().map(|text| (BumpKind::Minor, text)));
                 if same {
-                    let from = StoredSource::open(self.store, old.1)?;
-                    let to = StoredSource::open(self.store, new.1)?;
-                    let sides = [(&before, &from), (&after, &to)];
+                    let from = self.bytes(Side::Old, old.0, old.1)?;
+                    let to = self.bytes(Side::New, new.0, new.1)?;
+                    let sides = [(&before, &*from), (&after, &*to)];
                     self.weights.compare(new.0, sides, self.progress)?;
                 }
                 Ok(Readable::Yes)
@@ -178,11 +225,18 @@ impl Look<'_> {
         }
     }
 
-    fn content(&self, path: &RepoPath, entry: &FileEntry) -> Result<Content> {
+    fn content(&self, side: Side, path: &RepoPath, entry: &FileEntry) -> Result<Content> {
         if !is_file(entry) {
             return Ok(Content::Other);
         }
-        tensors::content(path, &StoredSource::open(self.store, entry)?)
+        tensors::content(path, &*self.bytes(side, path, entry)?)
+    }
+
+    fn bytes(&self, side: Side, path: &RepoPath, entry: &FileEntry) -> Result<Bytes> {
+        match side {
+            Side::Old => contents::stored(self.store, entry),
+            Side::New => (self.open)(path, entry),
+        }
     }
 
     /// Looks at what configurations say of a model's architecture.
@@ -195,8 +249,12 @@ impl Look<'_> {
                 continue;
             }
             self.progress.check()?;
-            let before = architecture::read(self.store, Some(&from))?;
-            let after = architecture::read(self.store, to.as_ref())?;
+            let path = &change.path;
+            let before = architecture::read(path, &*self.bytes(Side::Old, path, &from)?)?;
+            let after = match &to {
+                Some(to) => architecture::read(path, &*self.bytes(Side::New, path, to)?)?,
+                None => Default::default(),
+            };
             let texts = architecture::compare(&before, &after, &change.path);
             self.found.extend(texts.into_iter().map(|text| (BumpKind::Major, text)));
         }
@@ -214,9 +272,9 @@ impl Look<'_> {
                 continue;
             }
             self.progress.check()?;
-            let (old, new) =
-                (StoredSource::open(self.store, &from)?, StoredSource::open(self.store, &to)?);
-            let (lost, added) = columns::compare(&change.path, &old, &new)?;
+            let old = self.bytes(Side::Old, &change.path, &from)?;
+            let new = self.bytes(Side::New, &change.path, &to)?;
+            let (lost, added) = columns::compare(&change.path, &*old, &*new)?;
             self.found.extend(lost.into_iter().map(|text| (BumpKind::Major, text)));
             self.found.extend(added.into_iter().map(|text| (BumpKind::Minor, text)));
         }
@@ -262,7 +320,7 @@ fn features(manifest: &Manifest) -> Vec<(&str, Scalar)> {
 }
 
 /// What differs apart from interfaces and weights: `only code and params differ`.
-fn rest(old: &Manifest, new: &Manifest, changes: &[Change]) -> String {
+fn rest(old: &Manifest, new: Option<&Manifest>, changes: &[Change]) -> String {
     let mut parts: Vec<&str> = Component::ALL
         .into_iter()
         .filter(|component| changes.iter().any(|c| c.component == *component))
@@ -270,13 +328,15 @@ fn rest(old: &Manifest, new: &Manifest, changes: &[Change]) -> String {
             |component| if component == Component::Env { "lock files" } else { component.as_str() },
         )
         .collect();
-    let values = [
-        ("environment", old.environment != new.environment),
-        ("params", old.params != new.params),
-        ("metrics", old.metrics != new.metrics),
-        ("metadata", old.metadata != new.metadata),
-    ];
-    parts.extend(values.into_iter().filter(|(_, differ)| *differ).map(|(name, _)| name));
+    if let Some(new) = new {
+        let values = [
+            ("environment", old.environment != new.environment),
+            ("params", old.params != new.params),
+            ("metrics", old.metrics != new.metrics),
+            ("metadata", old.metadata != new.metadata),
+        ];
+        parts.extend(values.into_iter().filter(|(_, differ)| *differ).map(|(name, _)| name));
+    }
     match parts.as_slice() {
         [] => "nothing differs".to_owned(),
         // The others are plural, or are read so.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use mv_formats::{Location, Model, ModelFormat, Source, Tensor, TensorBytes, read_model};
 use mv_graph::RepoPath;
-use mv_store::{Hash, Kind, Progress, id_of};
+use mv_store::{Hash, Kind, Progress, Task, Unit, id_of};
 
 use super::named;
-use crate::contents::{self, StoredSource};
+use crate::contents;
 use crate::error::Result;
 
 /// Bytes of tensors that are compared only to count those that differ.
@@ -175,9 +175,10 @@ impl Weights {
     pub(super) fn compare(
         &mut self,
         path: &RepoPath,
-        sides: [(&Model, &StoredSource); 2],
+        sides: [(&Model, &dyn Source); 2],
         progress: &Progress,
     ) -> Result<()> {
+        let task = progress.task("comparing weights", Unit::Bytes);
         let [(old, from), (new, to)] = sides;
         let bytes = from.size().saturating_add(to.size());
         // Beside its arrays a pickle holds what no array shows.
@@ -193,9 +194,9 @@ impl Weights {
             if differ > 0 && !all {
                 break;
             }
-            progress.check()?;
+            task.check()?;
             let Some(other) = before.get(tensor.name.as_str()) else { continue };
-            let same = same_bytes((from, other), (to, tensor));
+            let same = same_bytes((from, other), (to, tensor), &task);
             if !same.map_err(|e| contents::failure(e, path))? {
                 differ += 1;
             }
@@ -226,8 +227,9 @@ impl Weights {
 }
 
 fn same_bytes(
-    (from, old): (&StoredSource, &Tensor),
-    (to, new): (&StoredSource, &Tensor),
+    (from, old): (&dyn Source, &Tensor),
+    (to, new): (&dyn Source, &Tensor),
+    task: &Task,
 ) -> mv_formats::Result<bool> {
     if old.location == Location::Elsewhere || new.location == Location::Elsewhere {
         // Their bytes are in a file of its own, which is looked at as such.
@@ -248,7 +250,7 @@ fn same_bytes(
             (a, b) => match (a?, b?) {
                 (None, None) => return Ok(true),
                 (a, b) if a != b => return Ok(false),
-                _ => {}
+                (piece, _) => task.add(piece.map_or(0, |piece| piece.len() as u64)),
             },
         }
     }
