@@ -9,6 +9,8 @@ mod repo {
     mod checkout_table;
     mod damage;
     mod hostile;
+    mod merge;
+    mod merge_table;
     mod model;
     mod names;
     mod parallel;
