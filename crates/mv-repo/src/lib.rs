@@ -22,10 +22,11 @@ mod repo;
 
 pub mod renames;
 
-mod mark;
 mod snapshot;
 mod text_merge;
 mod unfinished;
+
+mod mark;
 
 mod maintain;
 pub mod tag;

@@ -1,8 +1,13 @@
 //! Merging: moving on, three ways, conflicts and their ends, renames, criss-cross histories, kills.
 
+use mv_repo::Error;
+use mv_repo::commit::CommitOptions;
+use mv_repo::merge::{MergeOptions, merge};
 use mv_store::{Kind, id_of};
 use mv_tests::{Files, Sandbox};
 use serde_json::Value;
+
+use super::lab::Lab;
 
 /// `main` and `side` with a version of their own each, after a common one; HEAD is on `main`.
 fn forked(base: &[(&str, &str)], ours: &[(&str, &str)], theirs: &[(&str, &str)]) -> Sandbox {
@@ -113,10 +118,10 @@ fn changes_of_both_sides_are_in_the_merged_version_with_params_and_metrics() {
 }
 
 #[test]
-fn a_detached_head_and_an_empty_branch_can_merge_too() {
+fn a_detached_head_can_merge_too() {
     let sandbox = forked(&[("a", "1")], &[("b", "2")], &[("c", "3")]);
-    sandbox.ok(&["checkout", "HEAD~0"]);
-    sandbox.ok(&["checkout", &sandbox.json(&["show"])["id"].as_str().unwrap().to_owned()]);
+    let here = sandbox.json(&["show"])["id"].as_str().unwrap().to_owned();
+    sandbox.ok(&["checkout", &here]);
     let done = sandbox.json(&["merge", "side"]);
     assert_eq!(done["branch"], Value::Null);
     assert_eq!(sandbox.json(&["status"])["head"], done["id"]);
@@ -460,6 +465,33 @@ fn a_damaged_note_of_a_merge_never_passes_for_a_finished_one() {
     // What the merge had added is not known any more; it stays as a new file.
     sandbox.remove("u");
     before.assert_same(&sandbox.files(), "after going back");
+}
+
+#[test]
+fn a_file_that_a_merge_added_and_a_power_cut_emptied_is_not_committed() {
+    let mut lab = Lab::new();
+    lab.sandbox.write("t", "1\n");
+    lab.commit("base");
+    lab.checkout_new("side").unwrap();
+    lab.sandbox.write("t", "theirs\n");
+    lab.sandbox.write("added", "theirs");
+    lab.commit("theirs");
+    lab.checkout("main", false).unwrap();
+    lab.sandbox.write("t", "ours\n");
+    lab.commit("ours");
+    let (repo, session) = lab.open();
+    let options = MergeOptions { rev: "side".into(), ..MergeOptions::default() };
+    assert_eq!(merge(&repo, &options, &session).unwrap().conflicts.len(), 1);
+    lab.sandbox.write("t", "solved\n");
+    lab.sandbox.write("added", "");
+    let (repo, mut session) = lab.open();
+    session.boot_id = "another boot".into();
+    let message = Some("no".to_owned());
+    let options = CommitOptions { message, ..CommitOptions::default() };
+    let refused = mv_repo::commit::commit(&repo, &options, &session).unwrap_err();
+    assert!(matches!(refused, Error::Unfinished { .. }), "{refused:?}");
+    lab.sandbox.write("added", "theirs");
+    mv_repo::commit::commit(&repo, &options, &session).unwrap();
 }
 
 /// The state in which a merge is found that was killed after putting `k` files in place.
