@@ -14,6 +14,8 @@ mod repo {
     mod environment;
     mod hostile;
     mod measures;
+    mod merge;
+    mod merge_table;
     mod model;
     mod names;
     mod parallel;

@@ -26,10 +26,11 @@ pub mod file_bytes;
 pub mod renames;
 pub mod source;
 
-mod mark;
 mod snapshot;
 mod text_merge;
 mod unfinished;
+
+mod mark;
 
 pub mod measures;
 

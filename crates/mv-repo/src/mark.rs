@@ -24,6 +24,7 @@ use crate::layout::Layout;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::Snapshot;
+use crate::unfinished::Unfinished;
 use crate::worktree::LARGE;
 
 /// A checkout that is under way, or was.
@@ -127,7 +128,8 @@ impl Mark {
             drop(mark.finish(repo, session));
             return Ok(None);
         }
-        if !mark.done || (mark.boot_id != session.boot_id && lost_content(now)) {
+        let lost = || Ok::<_, Error>(lost_content(now) || Unfinished::lost_content(repo, now)?);
+        if !mark.done || (mark.boot_id != session.boot_id && lost()?) {
             return Ok(Some(mark));
         }
         if mark.boot_id != session.boot_id {

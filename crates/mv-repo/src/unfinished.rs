@@ -28,9 +28,10 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::repo::Repo;
 use crate::session::Session;
-use crate::snapshot::{Depth, Snapshot, empty_dir};
+use crate::snapshot::{Candidate, Depth, Snapshot, empty_dir};
 use crate::text_merge::{Labels, MAX_TEXT};
 use crate::worktree::read_stable;
+use crate::worktree::scan::Found;
 
 /// Bytes of the file, at most: some hundred thousand conflicts.
 const MAX_FILE: u64 = 64 << 20;
@@ -189,6 +190,29 @@ impl Unfinished {
 
     pub(crate) fn error(&self, paths: Vec<RepoPath>) -> Error {
         Error::Merging { theirs: self.labels.theirs.clone(), paths }
+    }
+
+    /// Whether a file that a merge added is as power cuts leave files: empty, and it was not.
+    pub(crate) fn lost_content(repo: &Repo, now: &Snapshot) -> Result<bool> {
+        let Some(merge) = Unfinished::of(repo)?.filter(|m| m.left != Hash::ZERO) else {
+            return Ok(false);
+        };
+        let is_emptied = |c: &&Candidate| {
+            let file = |now: &Found| matches!(now.mode, Mode::File | Mode::Exec);
+            c.base.is_none() && c.now.is_some_and(|now| now.stat.size == 0 && file(&now))
+        };
+        let mut empty = now.candidates.iter().filter(is_emptied).peekable();
+        if empty.peek().is_none() {
+            return Ok(false);
+        }
+        let left = repo.manifest(&merge.left)?;
+        for candidate in empty {
+            let had = diff::lookup(repo.store(), &left, &candidate.path)?;
+            if had.is_some_and(|(_, entry)| entry.bytes > 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The conflicts that nobody has decided yet: the file still is what the merge left there, or

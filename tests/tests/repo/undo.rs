@@ -213,3 +213,13 @@ fn damage_blob_of(sandbox: &Sandbox, _branch: &str, _path: &str) -> bool {
     mv_tests::damage::flip(newest, 100_000, 3);
     true
 }
+
+#[test]
+fn a_merge_is_undone_whether_it_moved_on_or_made_a_version() {
+    let sandbox = story();
+    there_and_back(&sandbox, &["merge", "side"]);
+    there_and_back(&sandbox, &["merge", "side", "--no-ff", "-m", "why"]);
+    sandbox.ok(&["checkout", "side"]);
+    sandbox.ok(&["reset", "--hard", "v0.1.0"]);
+    there_and_back(&sandbox, &["merge", "main"]);
+}

@@ -97,9 +97,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         allow_unrelated: args.allow_unrelated,
         message: args.message,
     };
-    let done = merge(&repo, &options, &session).map_err(|e| {
-        Failure::from(e).policy_hint("merge it all the same with `mv merge --allow-unrelated REV`")
-    })?;
+    let done = merge(&repo, &options, &session).map_err(|e| in_the_way(e.into()))?;
     tell(context, &done)
 }
 
@@ -123,6 +121,15 @@ fn take_side(
         }
     })?;
     shared::checked_out(context, &done, None)
+}
+
+fn in_the_way(failure: Failure) -> Failure {
+    match failure.code {
+        "would_lose_work" => failure.hint(
+            "keep it with `mv commit -m MESSAGE`, or put it back with `mv restore PATH`, which `mv undo` takes back",
+        ),
+        _ => failure.policy_hint("merge it all the same with `mv merge --allow-unrelated REV`"),
+    }
 }
 
 /// Without a merge there is nothing to go back from or to decide.

@@ -1,6 +1,7 @@
 //! What a checkout will do, and whether it may.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use mv_graph::diff::{self, ListedFile};
 use mv_graph::{Component, FileEntry, Manifest, Mode, RepoPath};
@@ -76,6 +77,7 @@ pub(crate) fn plan(
         wanted.contains_key(&c.path)
             || leftovers.entries.contains_key(&c.path)
             || leftovers.of_merge.contains(&c.path)
+            || (c.base.is_none() && c.now.is_some_and(|now| now.mode == Mode::Dir))
             || (in_scope
                 && (matches!(switch.local, Local::Overwrite | Local::RefuseAny)
                     || leftovers.emptied))
@@ -264,6 +266,13 @@ impl Leftovers {
             let put: Vec<_> = changes(merge.left)?.collect();
             of_merge.extend(put.iter().map(|(path, _)| path.clone()));
             entries.extend(put);
+            // Taking their side of a conflict puts there what the merge itself had not.
+            for (path, entry) in changes(merge.theirs)? {
+                if merge.conflicts.iter().any(|c| path.starts_with(&c.path)) {
+                    of_merge.insert(path.clone());
+                    entries.entry(path).or_insert(entry);
+                }
+            }
         }
         Ok(Leftovers { entries, of_merge, emptied })
     }
@@ -273,10 +282,22 @@ impl Leftovers {
     fn has(&self, path: &RepoPath, found: &FileEntry, version: Option<&FileEntry>) -> bool {
         let is_file = |entry: &FileEntry| matches!(entry.mode, Mode::File | Mode::Exec);
         self.entries.get(path) == Some(found)
+            || (found.mode == Mode::Dir && self.has_below(path))
             || (self.emptied
                 && found.bytes == 0
                 && is_file(found)
                 && version.is_some_and(|v| v.bytes > 0 && is_file(v)))
+    }
+}
+
+impl Leftovers {
+    /// Whether a directory was made for a file that never came.
+    fn has_below(&self, dir: &RepoPath) -> bool {
+        let from = (Bound::Excluded(dir), Bound::Unbounded);
+        self.entries
+            .range::<RepoPath, _>(from)
+            .next()
+            .is_some_and(|(path, _)| path.starts_with(dir))
     }
 }
 

@@ -10,36 +10,29 @@
 //! version, [`abort`] goes back.
 
 mod base;
+mod build;
 mod plan;
+mod way_out;
 
-use std::collections::BTreeSet;
-
-use mv_graph::diff::{self, ListedFile};
-use mv_graph::{ComponentRef, Head, Manifest, Mode, RepoPath, Scalar, State, walk};
-use mv_store::{Hash, Kind, StoreWriter, Unit};
+use mv_graph::{Head, RepoPath, State, walk};
+use mv_store::{Hash, StoreWriter, Unit};
 
 use base::{Base, Blobs};
-use plan::{Manner, Plan, Side, Texts};
+use build::Merge;
+use plan::{Manner, Plan};
 
 pub use crate::text_merge::Favor;
 pub use crate::unfinished::{Conflict, ConflictKind};
+pub use way_out::{abort, decide};
 
 use crate::checkout::{CheckoutOutcome, Fresh, Local, Switch, run};
-use crate::commit::store_trees;
-use crate::config::{PROJECT_FILE, ProjectConfig};
 use crate::error::{Error, Result};
 use crate::maintain;
 use crate::mark::Mark;
-use crate::renames::renames;
-use crate::repo::{PathArg, Repo, covered};
-use crate::saved::Overlay;
+use crate::repo::Repo;
 use crate::session::Session;
 use crate::text_merge::Labels;
 use crate::unfinished::Unfinished;
-use crate::worktree::Rules;
-
-/// The name of [`abort`] in the reflog.
-const ABORT: &str = "merge --abort";
 
 /// What to merge, and how.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +86,7 @@ pub fn merge(repo: &Repo, options: &MergeOptions, session: &Session) -> Result<M
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
     // A merge that was cut off while it wrote files is begun anew.
-    if !cut_off(repo)?.is_some_and(|operation| !operation.starts_with("merge --")) {
+    if cut_off(repo)?.is_none_or(|operation| operation.starts_with("merge --")) {
         Unfinished::refuse(repo)?;
     }
     let theirs = repo.resolve(&options.rev, session)?;
@@ -239,146 +232,12 @@ fn leave_unfinished(
     Ok(MergeOutcome { id: None, version: String::new(), conflicts, ..outcome(done, plan) })
 }
 
-/// Goes back to the version before an unfinished merge. What was edited meanwhile is saved for
-/// `undo`; new files of the user's stay.
-///
-/// # Errors
-/// `Policy` when there is no merge; `LostRace`, `Io`.
-pub fn abort(repo: &Repo, session: &Session) -> Result<CheckoutOutcome> {
-    let _lock = repo.lock()?;
-    let repo = &repo.fresh(session)?;
-    let head = repo.state().head_target();
-    let under_way = Unfinished::of(repo)?.is_some() || cut_off(repo)?.is_some();
-    let Some(target) = head.filter(|_| under_way) else {
-        return Err(Error::Policy { what: "there is no unfinished merge".into() });
-    };
-    let switch = Switch {
-        operation: ABORT.into(),
-        target,
-        whole: true,
-        scope: &|_, _| true,
-        local: Local::Overwrite,
-        edit: &|state| match state.head_target() == head {
-            true => Ok(()),
-            false => Err(Error::LostRace { generation: state.generation }),
-        },
-        overlay: None,
-        fresh: None,
-        merge: None,
-    };
-    run(repo, &switch, session)
-}
-
-/// Takes one side for the conflicts at, or below, some paths.
-///
-/// # Errors
-/// `Policy` when there is no merge, `Invalid` for a path that is no conflict, `LostRace`, `Io`.
-pub fn decide(
-    repo: &Repo,
-    favor: Favor,
-    paths: &[PathArg],
-    session: &Session,
-) -> Result<CheckoutOutcome> {
-    let _lock = repo.lock()?;
-    let repo = &repo.fresh(session)?;
-    let Some(mut merge) = Unfinished::of(repo)? else {
-        return Err(Error::Policy { what: "there is no unfinished merge".into() });
-    };
-    let operation = match favor {
-        Favor::Theirs => "merge --theirs (some files)",
-        Favor::Ours | Favor::Neither => "merge --ours (some files)",
-    };
-    if let Some(mark) = Mark::read(repo)?.filter(|m| !m.done && m.operation != operation) {
-        return Err(Error::Unfinished { what: mark.operation });
-    }
-    for arg in paths {
-        if let PathArg::Path(path) = arg
-            && !merge.conflicts.iter().any(|c| arg.covers(&c.path))
-        {
-            return Err(Error::invalid("path", format!("`{path}` is no conflict of this merge")));
-        }
-    }
-    let chosen = |conflict: &Conflict| covered(paths, &conflict.path);
-    let side = if favor == Favor::Theirs { merge.theirs } else { merge.ours };
-    let (put, drop) = side_of(repo, &merge, &chosen, favor, &side)?;
-    let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
-    let listing = |files: &[ListedFile], parents: Vec<Hash>| {
-        let (components, _) = store_trees(files, &writer)?;
-        let manifest =
-            Manifest { parents, components, ..blank(repo, operation.to_owned(), session) };
-        Ok::<_, Error>((writer.put(Kind::Manifest, &manifest.encode()?)?, manifest))
-    };
-    let (dropped, drop) = listing(&drop, Vec::new())?;
-    let (version, put) = listing(&put, vec![dropped])?;
-    let fresh = Fresh { version, packs: writer.finish()?.packs };
-    let repo = &repo.with_packs(&fresh.packs);
-    let switch = Switch {
-        operation: operation.into(),
-        target: merge.ours,
-        whole: false,
-        scope: &|_, _| false,
-        local: Local::Overwrite,
-        edit: &|_| Ok(()),
-        overlay: Some(Overlay { put, drop }),
-        fresh: Some(&fresh),
-        merge: None,
-    };
-    let done = run(repo, &switch, session)?;
-    if done.failed.is_empty() {
-        // Only now: cut off before, the conflicts are still open and the command can be repeated.
-        merge.conflicts.iter_mut().filter(|c| chosen(c)).for_each(|c| c.decided = true);
-        merge.set(repo, session)?;
-    }
-    Ok(done)
-}
-
 /// Whether a merge waits to be committed.
 ///
 /// # Errors
 /// `Io`.
 pub fn is_merging(repo: &Repo) -> Result<bool> {
     Ok(Unfinished::of(repo)?.is_some())
-}
-
-/// What a side has at the chosen conflicts, and what has to give way there.
-fn side_of(
-    repo: &Repo,
-    merge: &Unfinished,
-    chosen: &dyn Fn(&Conflict) -> bool,
-    favor: Favor,
-    side: &Hash,
-) -> Result<(Vec<ListedFile>, Vec<ListedFile>)> {
-    let (rules, _) = repo.rules_or_default()?;
-    let (mut put, mut drop) = (Vec::new(), Vec::new());
-    let mut dirs: Vec<&RepoPath> = Vec::new();
-    for conflict in merge.conflicts.iter().filter(|c| chosen(c)) {
-        let entry = if favor == Favor::Theirs { conflict.theirs } else { conflict.ours };
-        let listed = |entry| ListedFile {
-            path: conflict.path.clone(),
-            component: rules.component_of(&conflict.path, false),
-            entry,
-        };
-        if conflict.kind == ConflictKind::FileDirectory {
-            dirs.push(&conflict.path);
-        } else {
-            let any = [entry, conflict.left, conflict.ours, conflict.theirs];
-            drop.extend(any.into_iter().flatten().next().map(listed));
-            put.extend(entry.map(listed));
-        }
-    }
-    if !dirs.is_empty() {
-        let inside = |file: &ListedFile| dirs.iter().any(|dir| file.path.starts_with(dir));
-        let all = |id: &Hash| Ok::<_, Error>(diff::list(repo.store(), &repo.manifest(id)?)?);
-        put.extend(all(side)?.into_iter().filter(inside));
-        for id in [&merge.ours, &merge.left] {
-            drop.extend(all(id)?.into_iter().filter(inside));
-        }
-    }
-    for files in [&mut put, &mut drop] {
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        files.dedup_by(|a, b| a.path == b.path);
-    }
-    Ok((put, drop))
 }
 
 /// A merge, or going back from one, that was cut off while it wrote files.
@@ -414,142 +273,4 @@ fn outcome(done: CheckoutOutcome, plan: Plan) -> MergeOutcome {
         bytes: done.bytes,
         failed: done.failed,
     }
-}
-
-/// A manifest without files.
-fn blank(repo: &Repo, message: String, session: &Session) -> Manifest {
-    Manifest {
-        parents: Vec::new(),
-        components: [ComponentRef { tree: Hash::ZERO, files: 0, bytes: 0 }; 4],
-        environment: None,
-        model_name: repo.config().map(|config| config.name).unwrap_or_default(),
-        params: Vec::new(),
-        metrics: Vec::new(),
-        metadata: Vec::new(),
-        message,
-        author: session.author.clone(),
-        created: session.now,
-        source: None,
-    }
-}
-
-/// Two versions, their base, and where their texts are.
-struct Merge<'a> {
-    repo: &'a Repo,
-    base: Base,
-    ours: Base,
-    theirs: Base,
-    blobs: Blobs<'a>,
-}
-
-impl Merge<'_> {
-    fn plan(&mut self, manner: Manner<'_>) -> Result<Plan> {
-        let side = |side: &Base| {
-            let changes = self.base.changes_to(self.repo, side)?;
-            let renames = renames(self.repo, &changes)?;
-            Ok::<_, Error>(Side::new(changes, renames))
-        };
-        let (ours, theirs) = (side(&self.ours)?, side(&self.theirs)?);
-        plan::plan(&ours, &theirs, &mut self.blobs, manner)
-    }
-
-    /// Stores the merged version; returns its id.
-    fn version(
-        &mut self,
-        plan: &Plan,
-        parents: [Hash; 2],
-        message: String,
-        writer: &StoreWriter<'_>,
-        session: &Session,
-    ) -> Result<Hash> {
-        let none = || blank(self.repo, String::new(), session);
-        let [base, ours, theirs] = [&self.base, &self.ours, &self.theirs]
-            .map(|side| side.manifest.clone().unwrap_or_else(none));
-        let mut files = diff::list(self.repo.store(), &ours)?;
-        files.retain(|file| !plan.put.contains_key(&file.path));
-        files.extend(plan.put.iter().filter_map(|(path, item)| {
-            let (component, entry) = (*item)?;
-            Some(ListedFile { path: path.clone(), component, entry })
-        }));
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        drop_filled(&mut files);
-        self.place(&mut files, [&ours, &theirs])?;
-        let (components, _) = store_trees(&files, writer)?;
-        let manifest = Manifest {
-            parents: parents.to_vec(),
-            components,
-            environment: None,
-            model_name: merged_value(&base.model_name, &ours.model_name, &theirs.model_name),
-            params: merged_values(&base.params, &ours.params, &theirs.params),
-            metrics: merged_values(&base.metrics, &ours.metrics, &theirs.metrics),
-            metadata: Vec::new(),
-            message,
-            author: session.author.clone(),
-            created: session.now,
-            source: None,
-        };
-        manifest.validate()?;
-        Ok(writer.put(Kind::Manifest, &manifest.encode()?)?)
-    }
-
-    /// Puts every file into the component that the merged `mv.toml` says, if the sides have
-    /// different ones; else the sides agree already.
-    fn place(&mut self, files: &mut [ListedFile], sides: [&Manifest; 2]) -> Result<()> {
-        let path: RepoPath = PROJECT_FILE.parse().map_err(|e| Error::invalid("path", e))?;
-        let mut had = Vec::new();
-        for side in sides {
-            had.push(diff::lookup(self.repo.store(), side, &path)?.map(|(_, entry)| entry.id));
-        }
-        if had.first() == had.last() {
-            return Ok(());
-        }
-        let config = match files.iter().find(|file| file.path == path) {
-            Some(file) => match self.blobs.read(&file.entry)? {
-                Some(text) => ProjectConfig::parse(&text),
-                None => return Ok(()),
-            },
-            None => Ok(ProjectConfig::default()),
-        };
-        // A broken one says nothing; the next commit will.
-        let Ok(rules) = config.and_then(|config| Rules::new(&config)) else { return Ok(()) };
-        for file in files {
-            file.component = rules.component_of(&file.path, file.entry.mode == Mode::Dir);
-        }
-        Ok(())
-    }
-}
-
-/// A directory that was empty on one side and is filled by the other is no entry of its own.
-fn drop_filled(files: &mut Vec<ListedFile>) {
-    let dirs: BTreeSet<RepoPath> =
-        files.iter().filter(|f| f.entry.mode == Mode::Dir).map(|f| f.path.clone()).collect();
-    if dirs.is_empty() {
-        return;
-    }
-    let filled: BTreeSet<RepoPath> =
-        files.iter().flat_map(|f| f.path.ancestors()).filter(|dir| dirs.contains(dir)).collect();
-    files.retain(|file| !filled.contains(&file.path));
-}
-
-/// What one side changed; ours when both did.
-fn merged_value<T: Clone + PartialEq>(base: &T, ours: &T, theirs: &T) -> T {
-    if ours == base { theirs.clone() } else { ours.clone() }
-}
-
-/// The same by name.
-fn merged_values(
-    base: &[(String, Scalar)],
-    ours: &[(String, Scalar)],
-    theirs: &[(String, Scalar)],
-) -> Vec<(String, Scalar)> {
-    let find = |values: &[(String, Scalar)], name: &str| {
-        let at = values.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok()?;
-        values.get(at).map(|(_, value)| value.clone())
-    };
-    let names: BTreeSet<&String> = ours.iter().chain(theirs).map(|(name, _)| name).collect();
-    let value = |name: &&String| {
-        merged_value(&find(base, name), &find(ours, name), &find(theirs, name))
-            .map(|value| ((*name).clone(), value))
-    };
-    names.iter().filter_map(value).collect()
 }

@@ -15,6 +15,7 @@
 //! new name. The executable bit is merged by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use mv_graph::diff::Change;
 use mv_graph::{Component, FileEntry, Mode, RepoPath};
@@ -45,6 +46,13 @@ impl Side {
     /// What the side has where it changed something.
     fn to(&self, path: &RepoPath) -> Option<FileEntry> {
         self.changes.get(path).and_then(|c| c.to)
+    }
+
+    /// Whether the side has something below a path where it changed something.
+    fn has_below(&self, dir: &RepoPath) -> bool {
+        let from = (Bound::Excluded(dir), Bound::Unbounded);
+        let below = self.changes.range::<RepoPath, _>(from);
+        below.take_while(|(path, _)| path.starts_with(dir)).any(|(_, change)| change.to.is_some())
     }
 
     fn component(&self, path: &RepoPath) -> Option<Component> {
@@ -184,6 +192,11 @@ impl Work<'_> {
             }
             match self.ours.changes.get(path) {
                 None => self.put(path, change.to),
+                // A directory that one side left empty and the other filled is one in both.
+                Some(mine) if is_dir(mine.to) && self.theirs.has_below(path) => {}
+                Some(_) if is_dir(change.to) && self.ours.has_below(path) => {
+                    self.put(path, None);
+                }
                 Some(mine) => {
                     let three = Three { base: mine.from, ours: mine.to, theirs: change.to };
                     self.settle(path, three)?;
@@ -408,6 +421,10 @@ impl Work<'_> {
 
 fn is_file(entry: &FileEntry) -> bool {
     matches!(entry.mode, Mode::File | Mode::Exec)
+}
+
+fn is_dir(entry: Option<FileEntry>) -> bool {
+    entry.is_some_and(|entry| entry.mode == Mode::Dir)
 }
 
 /// Whether a merged `mv.toml` can be read.
