@@ -3,8 +3,9 @@
 use crate::budget::Budget;
 use crate::error::Result;
 use crate::model::Model;
+use crate::pickle::torch;
 use crate::source::Source;
-use crate::{gguf, npy, onnx, pickle, safetensors, torch, zip};
+use crate::{gguf, npy, onnx, pickle, safetensors, zip};
 
 /// Lists the tensors of a file: by what it begins with, and by its name where that could be many
 /// things. None when it is no kind of model known here.

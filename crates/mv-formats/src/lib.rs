@@ -14,18 +14,18 @@ mod dtype;
 mod model;
 
 mod budget;
+mod reader;
+
 mod listing;
 mod read;
-mod reader;
 mod stats;
+mod zip;
 
 mod gguf;
 mod npy;
 mod onnx;
 mod pickle;
 mod safetensors;
-mod torch;
-mod zip;
 
 mod detect;
 

@@ -4,6 +4,7 @@
 pub(crate) mod arrays;
 pub(crate) mod heap;
 pub(crate) mod machine;
+pub(crate) mod torch;
 pub(crate) mod walk;
 
 use crate::budget::Budget;
@@ -11,10 +12,10 @@ use crate::error::Result;
 use crate::listing::Listing;
 use crate::model::{Model, ModelFormat};
 use crate::pickle::heap::{Heap, Value};
+use crate::pickle::torch::Storages;
 use crate::pickle::walk::Walk;
 use crate::reader::Reader;
 use crate::source::Source;
-use crate::torch::Storages;
 
 /// Whether the file begins with a pickle of protocol 2 or later.
 pub(crate) fn looks_like(start: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use crate::listing::Listing;
 use crate::model::Location;
 use crate::pickle::arrays::{self, Found};
 use crate::pickle::heap::{Heap, Object, Run, Value};
-use crate::torch::{self, Storages};
+use crate::pickle::torch::{self, Storages};
 
 /// Values within values.
 const MAX_DEPTH: usize = 256;
