@@ -4,39 +4,33 @@
 //! the state record. Killed at any point before the record, a commit leaves nothing but files in
 //! `tmp` and perhaps an unnamed pack, which gc removes.
 
+mod bump;
+mod describe;
+mod store;
+
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 
 use mv_graph::diff::{Change, ListedFile};
-use mv_graph::{
-    Component, ComponentRef, FileEntry, Head, Manifest, Mode, Person, RefName, RepoPath, Scalar,
-    Tag, build_trees,
-};
-use mv_store::{Hash, IoContext as _, Kind, StoreWriter, Task, Unit, Written};
-use rayon::prelude::*;
+use mv_graph::{Head, Manifest, Mode, Person, RefName, RepoPath, Scalar, Tag};
+use mv_store::{Hash, Kind, StoreWriter, Written};
 
-use crate::bump::{self, BumpChoice, Bumped};
-use crate::contents;
-use crate::environment;
+use crate::bump::{BumpChoice, Bumped, Plan, Suggestion};
 use crate::error::{Error, Result};
 use crate::maintain;
 use crate::mark::Mark;
-use crate::measures::{self, Measures};
+use crate::measures;
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
-use crate::snapshot::{Content, Depth, Snapshot, content_of, empty_dir};
-use crate::source;
+use crate::snapshot::Snapshot;
 use crate::status::skipped;
 use crate::tag;
 use crate::unfinished::Unfinished;
-use crate::worktree::{read_link, read_stable};
+use bump::bump_plan;
+use describe::describe;
+use store::store_candidates;
 
-/// Files below this size are gathered in blocks with their neighbours.
-const SMALL: u64 = 64 << 10;
-/// Files from this size on are stored one after the other, each on all cores.
-const LARGE: u64 = 8 << 20;
-/// Small files are handed to threads in groups of about this many bytes.
-const GROUP: u64 = 256 << 10;
+pub(crate) use describe::around;
+pub(crate) use store::store_trees;
 
 /// What to record beside the files.
 #[derive(Clone, Debug, Default)]
@@ -192,69 +186,6 @@ fn differ<T: Clone + PartialEq>(given: &[(String, T)], head: Option<&Vec<(String
     })
 }
 
-/// What a bump needs to know before anything is stored: what is counted from, and that the bytes
-/// will be able to decide if they have to.
-fn bump_plan(
-    repo: &Repo,
-    options: &CommitOptions,
-    snapshot: &mut Snapshot,
-    merging: Option<&Manifest>,
-    session: &Session,
-) -> Result<Option<bump::Plan>> {
-    let Some(choice) = options.bump else { return Ok(None) };
-    if options.tag.is_some() {
-        return Err(Error::invalid("option", "a version is given a tag or the next number"));
-    }
-    let parents = match (&snapshot.head, merging) {
-        (_, Some(left)) => left.parents.clone(),
-        (Some((_, manifest)), None) if options.amend => manifest.parents.clone(),
-        (head, None) => head.iter().map(|(id, _)| *id).collect(),
-    };
-    let plan = bump::Plan::new(repo, choice, &parents)?;
-    if let Some(base) = plan.compared_with() {
-        refuse_opaque_models(repo, base, options, snapshot, session)?;
-    }
-    Ok(Some(plan))
-}
-
-/// Refuses changed model files in which no parser finds tensors, so that no large file is stored
-/// for nothing. What was stored is looked at again.
-fn refuse_opaque_models(
-    repo: &Repo,
-    base: &Manifest,
-    options: &CommitOptions,
-    snapshot: &mut Snapshot,
-    session: &Session,
-) -> Result<()> {
-    let mut opaque: BTreeMap<RepoPath, Hash> = BTreeMap::new();
-    for candidate in &snapshot.candidates {
-        let Some(now) = candidate.now else { continue };
-        let file = matches!(now.mode, Mode::File | Mode::Exec);
-        if !file || now.component != Component::Model || !covered(&options.paths, &candidate.path) {
-            continue;
-        }
-        let Some((_, before)) = mv_graph::diff::lookup(repo.store(), base, &candidate.path)? else {
-            continue;
-        };
-        let source = contents::working(&snapshot.root, &candidate.path)?;
-        if bump::is_opaque(&candidate.path, &*source)? {
-            opaque.insert(candidate.path.clone(), before.id);
-        }
-    }
-    if opaque.is_empty() {
-        return Ok(());
-    }
-    // A file that was only touched did not change.
-    snapshot.examine_some(Depth::Content, &|c| opaque.contains_key(&c.path), session)?;
-    let same = |path: &RepoPath, id: &Hash| {
-        let content = snapshot.candidates.iter().find(|c| c.path == *path).and_then(|c| c.content);
-        content.is_some_and(|content| content.entry.id == *id)
-    };
-    let paths: Vec<_> =
-        opaque.into_iter().filter(|(path, id)| !same(path, id)).map(|(path, _)| path).collect();
-    if paths.is_empty() { Ok(()) } else { Err(Error::Undecided { paths }) }
-}
-
 /// The version that an unfinished merge left, if there is one and nothing of it is undecided.
 fn merging(
     repo: &Repo,
@@ -287,157 +218,6 @@ fn check_paths(repo: &Repo, options: &CommitOptions, snapshot: &mut Snapshot) ->
         }
     }
     Ok(())
-}
-
-/// Stores the content of every candidate and notes its id.
-fn store_candidates(
-    snapshot: &mut Snapshot,
-    paths: &[PathArg],
-    writer: &StoreWriter<'_>,
-    session: &Session,
-) -> Result<()> {
-    let task = session.progress.task("storing", Unit::Bytes);
-    let (mut small, mut medium, mut large, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let mut stored: Vec<(usize, Content)> = Vec::with_capacity(snapshot.candidates.len());
-    for (at, candidate) in snapshot.candidates.iter().enumerate() {
-        let Some(now) = candidate.now.filter(|_| covered(paths, &candidate.path)) else { continue };
-        total += now.stat.size;
-        match now.stat.size {
-            _ if now.mode == Mode::Dir => stored.push((at, content_of(&now, empty_dir()))),
-            0..SMALL => small.push(at),
-            SMALL..LARGE => medium.push(at),
-            LARGE.. => large.push(at),
-        }
-    }
-    task.set_total(total);
-    let from = &*snapshot;
-    let groups = group(&small, from);
-    // Larger files first: a thread that is left with one at the end would keep the others waiting.
-    let whole: Result<Vec<_>> =
-        medium.par_iter().map(|&at| store_one(from, at, writer, &task)).collect();
-    stored.extend(whole?);
-    let together: Result<Vec<_>> =
-        groups.par_iter().map(|group| store_group(from, group, writer, &task)).collect();
-    stored.extend(together?.into_iter().flatten());
-    for at in large {
-        stored.push(store_one(from, at, writer, &task)?);
-    }
-    for (at, content) in stored {
-        snapshot.candidates[at].content = Some(content);
-    }
-    Ok(())
-}
-
-/// Divides small files, in path order, into runs that fill a block.
-fn group(small: &[usize], snapshot: &Snapshot) -> Vec<Vec<usize>> {
-    let mut groups = vec![Vec::new()];
-    let mut bytes = 0;
-    for &at in small {
-        if bytes >= GROUP {
-            groups.push(Vec::new());
-            bytes = 0;
-        }
-        bytes += snapshot.candidates[at].now.map_or(0, |now| now.stat.size);
-        if let Some(last) = groups.last_mut() {
-            last.push(at);
-        }
-    }
-    groups
-}
-
-fn store_group(
-    snapshot: &Snapshot,
-    group: &[usize],
-    writer: &StoreWriter<'_>,
-    task: &Task,
-) -> Result<Vec<(usize, Content)>> {
-    let mut contents: Vec<(usize, Content)> = Vec::with_capacity(group.len());
-    let mut failed = None;
-    let blobs = group.iter().map_while(|&at| match read_small(snapshot, at) {
-        Ok((bytes, content)) => {
-            task.add(bytes.len() as u64);
-            contents.push((at, content));
-            Some(task.check().map(|()| bytes))
-        }
-        Err(e) => {
-            failed = Some(e);
-            None
-        }
-    });
-    let ids = writer.put_together(blobs)?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    for ((_, content), (id, len)) in contents.iter_mut().zip(ids) {
-        content.entry = FileEntry { id, bytes: len, ..content.entry };
-        content.cache.id = id;
-    }
-    Ok(contents)
-}
-
-/// Reads a small file or a symlink's target.
-fn read_small(snapshot: &Snapshot, at: usize) -> Result<(Vec<u8>, Content)> {
-    let candidate = &snapshot.candidates[at];
-    let path = &candidate.path;
-    let Some(found) = candidate.now else { return Err(Error::Changed { path: path.clone() }) };
-    let unnamed =
-        |mode, bytes: &[u8]| FileEntry { mode, id: Hash::ZERO, bytes: bytes.len() as u64 };
-    match found.mode {
-        Mode::Dir => Err(Error::Changed { path: path.clone() }),
-        Mode::Symlink => {
-            let (target, stat) = read_link(&snapshot.root, path)?;
-            let content = content_of(
-                &crate::worktree::scan::Found { stat, ..found },
-                unnamed(Mode::Symlink, &target),
-            );
-            Ok((target, content))
-        }
-        Mode::File | Mode::Exec => {
-            let absolute = snapshot.root.path().join(path.to_path());
-            let (bytes, mode, stat) = read_stable(&snapshot.root, path, &mut |file, size| {
-                let mut bytes =
-                    Vec::with_capacity(usize::try_from(size.min(LARGE)).unwrap_or(0) + 1);
-                file.read_to_end(&mut bytes).at("read", &absolute)?;
-                Ok(bytes)
-            })?;
-            let content = content_of(
-                &crate::worktree::scan::Found { mode, stat, ..found },
-                unnamed(mode, &bytes),
-            );
-            Ok((bytes, content))
-        }
-    }
-}
-
-/// Stores one larger file.
-fn store_one(
-    snapshot: &Snapshot,
-    at: usize,
-    writer: &StoreWriter<'_>,
-    task: &Task,
-) -> Result<(usize, Content)> {
-    let candidate = &snapshot.candidates[at];
-    let path = &candidate.path;
-    let Some(found) = candidate.now else { return Err(Error::Changed { path: path.clone() }) };
-    if found.mode == Mode::Symlink || found.mode == Mode::Dir {
-        return Err(Error::Changed { path: path.clone() });
-    }
-    let absolute = snapshot.root.path().join(path.to_path());
-    let ((id, bytes), mode, stat) = read_stable(&snapshot.root, path, &mut |file, size| {
-        put_file(writer, &absolute, size, file, task)
-    })?;
-    let entry = FileEntry { mode, id, bytes };
-    Ok((at, content_of(&crate::worktree::scan::Found { mode, stat, ..found }, entry)))
-}
-
-fn put_file(
-    writer: &StoreWriter<'_>,
-    path: &Path,
-    size: u64,
-    file: &mut (dyn std::io::Read + Send),
-    task: &Task,
-) -> Result<(Hash, u64)> {
-    Ok(writer.put_file(path, size, file, task)?)
 }
 
 /// The listing of a commit of some paths: HEAD's, with the working tree's below those paths.
@@ -476,120 +256,13 @@ fn partial(
     Ok((changes, files.into_values().collect()))
 }
 
-/// Builds the component trees of a listing in path order; returns them with files and bytes in all.
-pub(crate) fn store_trees(
-    files: &[ListedFile],
-    writer: &StoreWriter<'_>,
-) -> Result<([ComponentRef; 4], (u64, u64))> {
-    let mut components = Vec::with_capacity(4);
-    let (mut count, mut bytes) = (0, 0);
-    for component in Component::ALL {
-        let entries =
-            files.iter().filter(|f| f.component == component).map(|f| (f.path.clone(), f.entry));
-        let built = build_trees(entries, |tree| Ok(writer.put(Kind::Tree, &tree.encode()?)?))?;
-        count += built.files;
-        bytes += built.bytes;
-        components.push(built);
-    }
-    let components =
-        components.try_into().map_err(|_| Error::invalid("components", "there are four"))?;
-    Ok((components, (count, bytes)))
-}
-
-/// The manifest of the new version.
-fn describe(
-    repo: &Repo,
-    snapshot: &Snapshot,
-    options: &CommitOptions,
-    merging: Option<Manifest>,
-    (components, measures): ([ComponentRef; 4], Measures),
-    session: &Session,
-) -> Result<Manifest> {
-    let amended = if options.amend {
-        let none = || Error::invalid("option", "there is no version to amend yet");
-        Some(snapshot.head.as_ref().map(|(_, manifest)| manifest).ok_or_else(none)?)
-    } else {
-        None
-    };
-    let earlier = amended.or(merging.as_ref());
-    let message = options.message.clone().or_else(|| earlier.map(|m| m.message.clone()));
-    let message = message.ok_or_else(|| Error::invalid("message", "a commit needs one"))?;
-    let parents = match earlier {
-        Some(manifest) => manifest.parents.clone(),
-        None => snapshot.head.iter().map(|(id, _)| *id).collect(),
-    };
-    let author = options.author.clone().or_else(|| amended.map(|m| m.author.clone()));
-    let (params, metrics) = typed(repo, snapshot, amended, merging.as_ref())?;
-    let metadata = amended.map(|m| m.metadata.iter().cloned().collect()).unwrap_or_default();
-    let manifest = Manifest {
-        parents,
-        components,
-        environment: None,
-        model_name: repo.config()?.name,
-        params: merged([measures.params, params], &options.params),
-        metrics: merged([measures.metrics, metrics], &options.metrics),
-        metadata: merged([metadata], &options.metadata),
-        message,
-        author: author.unwrap_or_else(|| session.author.clone()),
-        created: session.now,
-        source: None,
-    };
-    manifest.validate()?;
-    Ok(manifest)
-}
-
-/// The values that no file gave and that stay: of the version that is amended, or of both sides of
-/// a merge, where ours count.
-fn typed(
-    repo: &Repo,
-    snapshot: &Snapshot,
-    amended: Option<&Manifest>,
-    merging: Option<&Manifest>,
-) -> Result<(measures::Values, measures::Values)> {
-    let mut sides = Vec::from_iter(amended.cloned());
-    for parent in merging.into_iter().flat_map(|left| left.parents.iter().rev()) {
-        sides.push(repo.manifest(parent)?);
-    }
-    let (mut params, mut metrics) = (measures::Values::new(), measures::Values::new());
-    for side in &sides {
-        let (side_params, side_metrics) = measures::typed(repo, snapshot, side)?;
-        params.extend(side_params);
-        metrics.extend(side_metrics);
-    }
-    Ok((params, metrics))
-}
-
-/// Adds what is around the project now: its environment, and the git commit beside it. What cannot
-/// be learned is left out and told: notes of the environment, warnings of git.
-fn around(
-    repo: &Repo,
-    manifest: &mut Manifest,
-    writer: &StoreWriter<'_>,
-    session: &Session,
-) -> Result<(Vec<String>, Vec<String>)> {
-    let (mut notes, mut warnings) = (Vec::new(), Vec::new());
-    let surroundings = &session.surroundings;
-    manifest.environment = environment::store(repo.root(), surroundings, writer, &mut notes)?;
-    manifest.source = source::look_noting(repo.root(), surroundings, &mut warnings);
-    Ok((notes, warnings))
-}
-
-/// Given values over earlier ones, sorted by name; the last of a name counts.
-fn merged<T: Clone, const N: usize>(
-    earlier: [BTreeMap<String, T>; N],
-    given: &[(String, T)],
-) -> Vec<(String, T)> {
-    let all: BTreeMap<_, _> = earlier.into_iter().flatten().chain(given.iter().cloned()).collect();
-    all.into_iter().collect()
-}
-
 fn publish(
     repo: &Repo,
     options: &CommitOptions,
     manifest: &Manifest,
     id: Hash,
     written: &Written,
-    bump: Option<(&bump::Plan, bump::Suggestion)>,
+    bump: Option<(&Plan, Suggestion)>,
     session: &Session,
 ) -> Result<Option<Bumped>> {
     let mut bumped = None;

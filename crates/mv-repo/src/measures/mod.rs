@@ -251,6 +251,7 @@ mod tests {
             boot_id: String::new(),
             uid: 0,
             trust_any_owner: true,
+            surroundings: crate::Surroundings::default(),
             progress: Progress::new(),
         }
     }
