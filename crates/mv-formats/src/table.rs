@@ -25,6 +25,7 @@ mod kind;
 mod records;
 mod rows;
 
+mod boundary;
 mod head;
 
 mod walk;
