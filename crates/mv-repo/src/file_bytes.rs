@@ -4,6 +4,9 @@
 //! Of a stored file, only the chunks that are asked for are read, each compared with its id. The
 //! list of chunks also tells where two files are equal without reading either.
 
+pub(crate) mod shared;
+pub(crate) mod tensors;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
@@ -15,6 +18,7 @@ use mv_store::{Hash, Kind, Store};
 
 use crate::error::{Error, Result};
 use crate::repo::Repo;
+use crate::worktree::Root;
 
 /// Chunks of the longest file that is compared chunk by chunk; about 128 GB.
 const MAX_CHUNKS: usize = 1 << 20;
@@ -93,34 +97,38 @@ impl FileBytes {
             return Ok(None);
         }
         if repo.store().has(&entry.id)? {
-            return FileBytes::stored(repo, entry);
+            return FileBytes::stored(repo.store(), entry).map(Some);
         }
-        let root = repo.root_dir()?;
+        FileBytes::working(&repo.root_dir()?, path).map(Some)
+    }
+
+    /// The bytes of a file of the working tree.
+    ///
+    /// # Errors
+    /// `Blocked`, `Changed`, `Io`.
+    pub(crate) fn working(root: &Root, path: &RepoPath) -> Result<FileBytes> {
         let file = root.open_file(path)?;
         let path = root.absolute(path.as_bytes());
         let file =
             FileSource::new(file).map_err(|e| Error::io("open", &path, io::Error::other(e)))?;
         let size = file.size();
-        Ok(Some(FileBytes { place: Place::Working { file, path }, size }))
+        Ok(FileBytes { place: Place::Working { file, path }, size })
     }
 
-    /// The bytes of a file of a version. None for what is no regular file.
+    /// The bytes of a stored file.
     ///
     /// # Errors
     /// `Missing`; `Corrupt` when the length is not the recorded one.
-    pub fn stored(repo: &Repo, entry: &FileEntry) -> Result<Option<FileBytes>> {
-        if !is_file(entry) {
-            return Ok(None);
-        }
-        let store = repo.store().clone();
+    pub fn stored(store: &Store, entry: &FileEntry) -> Result<FileBytes> {
         let size = store.len_of(&entry.id)?;
         if size != entry.bytes {
             let detail = format!("it has {size} bytes, the tree says {}", entry.bytes);
             return Err(mv_store::Error::corrupt("blob", entry.id, detail).into());
         }
         let (pieces, cache) = (OnceLock::new(), Mutex::default());
+        let store = store.clone();
         let place = Place::Stored(Stored { store, id: entry.id, pieces, cache });
-        Ok(Some(FileBytes { place, size }))
+        Ok(FileBytes { place, size })
     }
 
     /// The answer of a reader of this file's format, with its error named by whose it is.
@@ -162,7 +170,19 @@ impl FileBytes {
     }
 }
 
-fn is_file(entry: &FileEntry) -> bool {
+/// A parser's failure on a file as one of this crate: damage in the store stays what it is.
+pub(crate) fn failure(error: mv_formats::Error, path: &RepoPath) -> Error {
+    let mv_formats::Error::Read(source) = error else {
+        return Error::invalid(format!("file `{}`", path.display_escaped()), error);
+    };
+    match source.downcast::<mv_store::Error>() {
+        Ok(stored) => stored.into(),
+        Err(source) => Error::io("read", path.to_path(), source),
+    }
+}
+
+/// Whether an entry is a regular file.
+pub(crate) fn is_file(entry: &FileEntry) -> bool {
     matches!(entry.mode, Mode::File | Mode::Exec)
 }
 

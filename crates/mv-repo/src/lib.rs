@@ -37,8 +37,6 @@ pub mod measures;
 mod maintain;
 pub mod stage;
 
-mod contents;
-
 pub mod bump;
 pub mod tag;
 

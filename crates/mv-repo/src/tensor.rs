@@ -10,7 +10,7 @@ use mv_graph::{Manifest, RepoPath, diff};
 use mv_store::{IoContext as _, Unit};
 
 use crate::error::{Error, Result};
-use crate::file_bytes::{Fault, FileBytes};
+use crate::file_bytes::{Fault, FileBytes, is_file};
 use crate::ls::{no_such, parse_spec};
 use crate::repo::Repo;
 use crate::session::Session;
@@ -85,8 +85,8 @@ pub fn list(repo: &Repo, spec: &str, session: &Session) -> Result<Model> {
 /// The regular file of a version at this path.
 fn open(repo: &Repo, manifest: &Manifest, path: &RepoPath) -> Result<Option<FileBytes>> {
     match diff::lookup(repo.store(), manifest, path)? {
-        Some((_, entry)) => FileBytes::stored(repo, &entry),
-        None => Ok(None),
+        Some((_, entry)) if is_file(&entry) => FileBytes::stored(repo.store(), &entry).map(Some),
+        _ => Ok(None),
     }
 }
 

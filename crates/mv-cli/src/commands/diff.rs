@@ -62,7 +62,11 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     let (repo, session) = context.open()?;
     let Args { from, to, only, no_renames, .. } = args;
     let paths = context.paths(&repo, &args.paths)?;
-    let found = diff(&repo, &DiffOptions { from, to, only, paths, no_renames }, &session)?;
+    let found = diff(
+        &repo,
+        &DiffOptions { from, to, only, paths, no_renames, names_only: args.name_only },
+        &session,
+    )?;
     let ui = &context.ui;
     let inside = Inside::new(&repo, &session, &found, ViewOptions { stats: args.stats });
     if ui.json {

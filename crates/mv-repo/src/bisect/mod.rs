@@ -62,8 +62,12 @@ pub fn begin(repo: &Repo, ends: &Ends, session: &Session) -> Result<(Hash, Hash,
 /// # Errors
 /// `Missing`, `Corrupt`.
 pub fn difference(repo: &Repo, from: &Hash, to: &Hash, session: &Session) -> Result<DiffOutcome> {
-    let options =
-        DiffOptions { from: Some(from.to_hex()), to: Some(to.to_hex()), ..DiffOptions::default() };
+    let options = DiffOptions {
+        from: Some(from.to_hex()),
+        to: Some(to.to_hex()),
+        names_only: true,
+        ..DiffOptions::default()
+    };
     diff(repo, &options, session)
 }
 

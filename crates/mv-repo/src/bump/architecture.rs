@@ -7,8 +7,8 @@ use mv_graph::{Component, RepoPath};
 use serde_json::Value;
 
 use super::named;
-use crate::contents;
 use crate::error::Result;
+use crate::file_bytes::failure;
 
 /// Bytes of the largest configuration that is read.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -30,7 +30,7 @@ pub(super) fn read(path: &RepoPath, source: &dyn Source) -> Result<Architecture>
     let mut found = BTreeMap::new();
     if source.size() <= MAX_CONFIG {
         let bytes = source.read(0, source.size() as usize);
-        let bytes = bytes.map_err(|e| contents::failure(e, path))?;
+        let bytes = bytes.map_err(|e| failure(e, path))?;
         // serde_json itself refuses what is nested more than 128 deep.
         if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
             collect(&value, "", &mut found);

@@ -4,8 +4,8 @@ use mv_formats::{Source, Table, TableFormat, compare_tables, read_table};
 use mv_graph::RepoPath;
 
 use super::named;
-use crate::contents;
 use crate::error::Result;
+use crate::file_bytes::failure;
 
 /// Columns that were removed or retyped, and columns that were added; nothing if either file is no
 /// table.
@@ -24,7 +24,7 @@ pub(super) fn compare(
         Ok(Some(tables)) => tables,
         Ok(None) => return nothing(),
         Err(e) if e.is_opaque() => return nothing(),
-        Err(e) => return Err(contents::failure(e, path)),
+        Err(e) => return Err(failure(e, path)),
     };
     let mut found = between(&before, &after);
     if found.is_in_doubt(before.format) {
@@ -43,7 +43,7 @@ pub(super) fn compare(
             }
             Ok(None) => {}
             Err(e) if e.is_opaque() => {}
-            Err(e) => return Err(contents::failure(e, path)),
+            Err(e) => return Err(failure(e, path)),
         }
     }
     Ok(found.told(&path.display_escaped()))

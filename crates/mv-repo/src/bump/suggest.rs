@@ -19,8 +19,8 @@ use super::architecture;
 use super::columns;
 use super::tensors::{self, Content, Weights};
 use super::{Advice, BumpKind, Suggestion, named};
-use crate::contents::{self, Bytes};
 use crate::error::Result;
+use crate::file_bytes::FileBytes;
 use crate::repo::Repo;
 
 /// The param or metadata that says which features a model takes.
@@ -41,7 +41,7 @@ pub fn suggest(
     progress: &Progress,
 ) -> Result<Advice> {
     let changes = changes(store, Some(old), Some(new))?;
-    let open = |_: &RepoPath, entry: &FileEntry| contents::stored(store, entry);
+    let open = |_: &RepoPath, entry: &FileEntry| FileBytes::stored(store, entry);
     Look::new(store, &open, progress).advise(old, Some(new), &changes)
 }
 
@@ -58,14 +58,14 @@ pub fn suggest_for_files(
 ) -> Result<Advice> {
     let root = repo.root_dir()?;
     let open = |path: &RepoPath, entry: &FileEntry| match repo.store().has(&entry.id)? {
-        true => contents::stored(repo.store(), entry),
-        false => contents::working(&root, path),
+        true => FileBytes::stored(repo.store(), entry),
+        false => FileBytes::working(&root, path),
     };
     Look::new(repo.store(), &open, progress).advise(old, None, changes)
 }
 
 /// Opens a file of the newer side.
-type Open<'a> = dyn Fn(&RepoPath, &FileEntry) -> Result<Bytes> + 'a;
+type Open<'a> = dyn Fn(&RepoPath, &FileEntry) -> Result<FileBytes> + 'a;
 
 /// Which of two versions a file belongs to.
 #[derive(Clone, Copy)]
@@ -215,7 +215,7 @@ impl<'a> Look<'a> {
                 if same {
                     let from = self.bytes(Side::Old, old.0, old.1)?;
                     let to = self.bytes(Side::New, new.0, new.1)?;
-                    let sides = [(&before, &*from), (&after, &*to)];
+                    let sides = [(&before, &from), (&after, &to)];
                     self.weights.compare(new.0, sides, self.progress)?;
                 }
                 Ok(Readable::Yes)
@@ -229,12 +229,12 @@ impl<'a> Look<'a> {
         if !is_file(entry) {
             return Ok(Content::Other);
         }
-        tensors::content(path, &*self.bytes(side, path, entry)?)
+        tensors::content(path, &self.bytes(side, path, entry)?)
     }
 
-    fn bytes(&self, side: Side, path: &RepoPath, entry: &FileEntry) -> Result<Bytes> {
+    fn bytes(&self, side: Side, path: &RepoPath, entry: &FileEntry) -> Result<FileBytes> {
         match side {
-            Side::Old => contents::stored(self.store, entry),
+            Side::Old => FileBytes::stored(self.store, entry),
             Side::New => (self.open)(path, entry),
         }
     }
@@ -250,9 +250,9 @@ impl<'a> Look<'a> {
             }
             self.progress.check()?;
             let path = &change.path;
-            let before = architecture::read(path, &*self.bytes(Side::Old, path, &from)?)?;
+            let before = architecture::read(path, &self.bytes(Side::Old, path, &from)?)?;
             let after = match &to {
-                Some(to) => architecture::read(path, &*self.bytes(Side::New, path, to)?)?,
+                Some(to) => architecture::read(path, &self.bytes(Side::New, path, to)?)?,
                 None => Default::default(),
             };
             let texts = architecture::compare(&before, &after, &change.path);
@@ -274,7 +274,7 @@ impl<'a> Look<'a> {
             self.progress.check()?;
             let old = self.bytes(Side::Old, &change.path, &from)?;
             let new = self.bytes(Side::New, &change.path, &to)?;
-            let (lost, added) = columns::compare(&change.path, &*old, &*new)?;
+            let (lost, added) = columns::compare(&change.path, &old, &new)?;
             self.found.extend(lost.into_iter().map(|text| (BumpKind::Major, text)));
             self.found.extend(added.into_iter().map(|text| (BumpKind::Minor, text)));
         }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use mv_formats::{Location, Model, ModelFormat, Source, Tensor, TensorBytes, read_model};
+use mv_formats::{Model, ModelFormat, Source, Tensor, read_model};
 use mv_graph::RepoPath;
-use mv_store::{Hash, Kind, Progress, Task, Unit, id_of};
+use mv_store::{Hash, Kind, Progress, id_of};
 
 use super::named;
-use crate::contents;
 use crate::error::Result;
+use crate::file_bytes::tensors::same_tensor;
+use crate::file_bytes::{Fault, FileBytes, failure};
 
-/// Bytes of tensors that are compared only to count those that differ.
+/// Bytes of working files that are read only to count the tensors that differ.
 const COUNTED: u64 = 256 << 20;
 /// Bytes at the beginning of a file by which text is told from weights.
 const HEAD: u64 = 64 << 10;
@@ -40,12 +41,12 @@ pub(super) fn content(path: &RepoPath, source: &dyn Source) -> Result<Content> {
         Ok(Some(model)) if !model.tensors.is_empty() || !model.ports.is_empty() => {
             Ok(Content::Tensors(model))
         }
-        Ok(None) if is_description(&name, source).map_err(|e| contents::failure(e, path))? => {
+        Ok(None) if is_description(&name, source).map_err(|e| failure(e, path))? => {
             Ok(Content::Other)
         }
         Ok(_) => Ok(Content::Opaque),
         Err(e) if e.is_opaque() => Ok(Content::Opaque),
-        Err(e) => Err(contents::failure(e, path)),
+        Err(e) => Err(failure(e, path)),
     }
 }
 
@@ -171,35 +172,40 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Compares the tensors of two files that have the same ones.
+    /// Compares the tensors of two files that have the same ones. Of stored files this costs next to
+    /// nothing; of a working file only so much is read that one that differs is found.
     pub(super) fn compare(
         &mut self,
         path: &RepoPath,
-        sides: [(&Model, &dyn Source); 2],
+        sides: [(&Model, &FileBytes); 2],
         progress: &Progress,
     ) -> Result<()> {
-        let task = progress.task("comparing weights", Unit::Bytes);
         let [(old, from), (new, to)] = sides;
-        let bytes = from.size().saturating_add(to.size());
         // Beside its arrays a pickle holds what no array shows.
-        let all = new.format != ModelFormat::Pickle && self.spent.saturating_add(bytes) <= COUNTED;
-        if all {
-            self.spent += bytes;
+        let pickle = new.format == ModelFormat::Pickle;
+        let bytes = from.size().saturating_add(to.size());
+        let stored = from.pieces()?.is_some() && to.pieces()?.is_some();
+        let all = !pickle && (stored || self.spent.saturating_add(bytes) <= COUNTED);
+        if !stored {
+            self.spent = self.spent.saturating_add(bytes);
         }
         let before: HashMap<&str, &Tensor> =
             old.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
-        let mut differ = usize::from(new.format == ModelFormat::Pickle);
+        let mut differ = usize::from(pickle);
         // The last layers are the ones that training changes most surely.
         for tensor in new.tensors.iter().rev() {
             if differ > 0 && !all {
                 break;
             }
-            task.check()?;
             let Some(other) = before.get(tensor.name.as_str()) else { continue };
-            let same = same_bytes((from, other), (to, tensor), &task);
-            if !same.map_err(|e| contents::failure(e, path))? {
-                differ += 1;
-            }
+            let same = match same_tensor((from, other), (to, tensor), progress) {
+                Ok(same) => same,
+                Err(Fault::Bytes(error)) => return Err(error),
+                // Damaged inside: whatever it was, it is not the same.
+                Err(Fault::Format(error)) if error.is_opaque() => false,
+                Err(Fault::Format(error)) => return Err(failure(error, path)),
+            };
+            differ += usize::from(!same);
         }
         if differ > 0 {
             self.files.push(path.clone());
@@ -223,44 +229,5 @@ impl Weights {
         let verb = if self.differ == 1 { "differs" } else { "differ" };
         let noun = if self.tensors == 1 { "tensor" } else { "tensors" };
         Some(format!("retrained, {} of {} {noun} {verb} in {place}", self.differ, self.tensors))
-    }
-}
-
-fn same_bytes(
-    (from, old): (&dyn Source, &Tensor),
-    (to, new): (&dyn Source, &Tensor),
-    task: &Task,
-) -> mv_formats::Result<bool> {
-    if old.location == Location::Elsewhere || new.location == Location::Elsewhere {
-        // Their bytes are in a file of its own, which is looked at as such.
-        return Ok(old.location == new.location);
-    }
-    if laid_out(old) != laid_out(new) {
-        return Ok(false);
-    }
-    let opened = TensorBytes::open(from, old).and_then(|a| Ok((a, TensorBytes::open(to, new)?)));
-    let (mut a, mut b) = match opened {
-        Err(e) if e.is_opaque() => return Ok(false),
-        opened => opened?,
-    };
-    loop {
-        match (a.piece(), b.piece()) {
-            // Damaged inside: whatever it was, it is not the same.
-            (Err(e), _) | (_, Err(e)) if e.is_opaque() => return Ok(false),
-            (a, b) => match (a?, b?) {
-                (None, None) => return Ok(true),
-                (a, b) if a != b => return Ok(false),
-                (piece, _) => task.add(piece.map_or(0, |piece| piece.len() as u64)),
-            },
-        }
-    }
-}
-
-/// Bytes and their order; compressed or not does not matter.
-fn laid_out(tensor: &Tensor) -> (bool, u64) {
-    match tensor.location {
-        Location::Plain { len, .. } | Location::Deflated { len, .. } => (true, len),
-        Location::Scattered { len, .. } => (false, len),
-        Location::Elsewhere => (true, 0),
     }
 }

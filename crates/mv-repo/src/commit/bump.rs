@@ -7,8 +7,8 @@ use mv_store::Hash;
 
 use super::CommitOptions;
 use crate::bump;
-use crate::contents;
 use crate::error::{Error, Result};
+use crate::file_bytes::FileBytes;
 use crate::repo::{Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Depth, Snapshot};
@@ -57,8 +57,8 @@ fn refuse_opaque_models(
         let Some((_, before)) = mv_graph::diff::lookup(repo.store(), base, &candidate.path)? else {
             continue;
         };
-        let source = contents::working(&snapshot.root, &candidate.path)?;
-        if bump::is_opaque(&candidate.path, &*source)? {
+        let source = FileBytes::working(&snapshot.root, &candidate.path)?;
+        if bump::is_opaque(&candidate.path, &source)? {
             opaque.insert(candidate.path.clone(), before.id);
         }
     }

@@ -4,7 +4,6 @@
 //! caller that wants names pays for names, and shows the first file before it reads the last.
 
 mod model;
-mod shared;
 mod text;
 mod view;
 
@@ -14,8 +13,9 @@ use mv_graph::diff::{Change, ChangeKind, changes};
 use mv_graph::{Component, Manifest, RepoPath, Scalar, Time};
 use mv_store::Hash;
 
-use crate::environment::EnvironmentChange;
-use crate::error::Result;
+use crate::bump::{self, Advice, Suggestion};
+use crate::environment::{self, EnvironmentChange};
+use crate::error::{Error, Result};
 use crate::measures::{self, Measures, Values};
 use crate::renames::{Rename, renames, renames_in_worktree};
 use crate::repo::{PathArg, Repo, covered};
@@ -39,6 +39,8 @@ pub struct DiffOptions {
     pub paths: Vec<PathArg>,
     /// Shows a renamed file as a deleted and an added one.
     pub no_renames: bool,
+    /// Looks into no file: there is no [`DiffOutcome::suggested_bump`].
+    pub names_only: bool,
 }
 
 /// One side of a comparison.
@@ -141,23 +143,29 @@ pub fn diff(repo: &Repo, options: &DiffOptions, session: &Session) -> Result<Dif
         None => repo.state().head_target(),
     };
     let from_manifest = from.map(|id| repo.manifest(&id)).transpose()?;
-    let mut outcome = match &options.to {
-        Some(rev) => {
-            let to = repo.resolve(rev, session)?;
-            let to_manifest = repo.manifest(&to)?;
-            between(repo, from.zip(from_manifest.as_ref()), (to, &to_manifest))?
-        }
-        None => against_files(repo, from.zip(from_manifest.as_ref()), session)?,
+    let to = options.to.as_ref().map(|rev| repo.resolve(rev, session)).transpose()?;
+    let to_manifest = to.map(|id| repo.manifest(&id)).transpose()?;
+    let old = from_manifest.as_ref();
+    let mut outcome = match to.zip(to_manifest.as_ref()) {
+        Some(to) => between(repo, from.zip(old), to)?,
+        None => against_files(repo, from.zip(old), session)?,
     };
+    let whole = options.only.is_empty() && options.paths.is_empty();
+    if let Some(old) = old.filter(|_| whole && !options.names_only && !outcome.is_empty()) {
+        let progress = &session.progress;
+        outcome.suggested_bump = proposal(match &to_manifest {
+            Some(new) => bump::suggest(repo.store(), old, new, progress),
+            None => bump::suggest_for_files(repo, old, &outcome.changes, progress),
+        })?;
+    }
     if !options.no_renames {
         join_renames(repo, &mut outcome)?;
     }
-    if !options.only.is_empty() || !options.paths.is_empty() {
+    if !whole {
         // Who asks for some files asks for nothing else; packages are the environment's.
         if !options.paths.is_empty() || !options.only.contains(&Component::Env) {
             outcome.environment.clear();
         }
-        outcome.suggested_bump = None;
         outcome.params.clear();
         outcome.metrics.clear();
         outcome.metadata.clear();
@@ -215,7 +223,7 @@ fn between(repo: &Repo, from: Option<Side<'_>>, to: Side<'_>) -> Result<DiffOutc
         to: side(repo, Some(to)),
         changes: changes(repo.store(), old, Some(new))?,
         renames: Vec::new(),
-        environment: Vec::new(),
+        environment: environments(repo, old, Some(new))?,
         params: scalars(old.map_or(&[], |m| &m.params), &new.params),
         metrics: scalars(old.map_or(&[], |m| &m.metrics), &new.metrics),
         metadata: pairs(old.map_or(&[], |m| &m.metadata), &new.metadata)
@@ -223,6 +231,51 @@ fn between(repo: &Repo, from: Option<Side<'_>>, to: Side<'_>) -> Result<DiffOutc
             .collect(),
         suggested_bump: None,
     })
+}
+
+/// What the bytes say about the next version's number; nothing where they cannot be read.
+fn proposal(advice: Result<Advice>) -> Result<Option<SuggestedBump>> {
+    match advice {
+        Ok(Advice::Bump(Suggestion { kind, reason })) => {
+            Ok(Some(SuggestedBump { kind: kind.as_str().to_owned(), reason }))
+        }
+        Ok(Advice::Undecided(_)) => Ok(None),
+        // The file that is damaged is shown as such.
+        Err(Error::Store(e)) if e.is_corruption() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How the captured environments differ; nothing when one side has none.
+fn environments(
+    repo: &Repo,
+    old: Option<&Manifest>,
+    new: Option<&Manifest>,
+) -> Result<Vec<EnvironmentChange>> {
+    let (Some(old), Some(new)) = (old, new) else { return Ok(Vec::new()) };
+    if old.environment == new.environment {
+        return Ok(Vec::new());
+    }
+    match (environment::read(repo, old)?, environment::read(repo, new)?) {
+        (Some(old), Some(new)) => Ok(environment::changes(Some(&old), Some(&new))),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The captured environment against the present one. The kernel and the like change by
+/// themselves: only packages and Python are the project's.
+fn environment_now(
+    repo: &Repo,
+    old: Option<&Manifest>,
+    session: &Session,
+) -> Result<Vec<EnvironmentChange>> {
+    let Some(old) = old.map(|m| environment::read(repo, m)).transpose()?.flatten() else {
+        return Ok(Vec::new());
+    };
+    let now = environment::capture(repo.root(), &session.surroundings);
+    let mut changes = environment::changes(Some(&old), Some(&now));
+    changes.retain(EnvironmentChange::is_software);
+    Ok(changes)
 }
 
 fn scalars(old: &[(String, Scalar)], new: &[(String, Scalar)]) -> Vec<ScalarChange> {
@@ -249,12 +302,13 @@ fn against_files(repo: &Repo, from: Option<Side<'_>>, session: &Session) -> Resu
         Snapshot::take_against(repo, from.map(|(id, manifest)| (id, manifest.clone())), session)?;
     snapshot.examine(Depth::Content, session)?;
     let (params, metrics) = measures_now(repo, from, session)?;
+    let manifest = from.map(|(_, manifest)| manifest);
     Ok(DiffOutcome {
         from: side(repo, from),
         to: DiffSide { id: None, label: "working tree".into(), created: None },
         changes: snapshot.changes(),
         renames: Vec::new(),
-        environment: Vec::new(),
+        environment: environment_now(repo, manifest, session)?,
         params,
         metrics,
         metadata: Vec::new(),

@@ -6,15 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mv_formats::{
-    Comparison, Dtype, Location, Model, ModelFormat, Port, Tensor, TensorBytes, TensorStats,
-};
+use mv_formats::{Comparison, Dtype, Location, Model, ModelFormat, Port, Tensor, TensorStats};
 use mv_store::{Progress, Task, Unit};
 use rayon::prelude::*;
 
-use super::{TextChange, pairs, shared};
+use super::{TextChange, pairs};
 use crate::error::Result;
-use crate::file_bytes::{Fault, FileBytes};
+use crate::file_bytes::tensors::{same_tensor, side_by_side};
+use crate::file_bytes::{Fault, FileBytes, shared};
 use crate::session::Session;
 
 /// Pairs of tensors that are compared to find renamed ones.
@@ -201,54 +200,8 @@ fn verdict(
     if from.dtype != to.dtype {
         return Ok(Some(TensorChangeKind::Retyped));
     }
-    let equal = match (from.location, to.location) {
-        (Location::Elsewhere, _) | (_, Location::Elsewhere) => true,
-        (
-            Location::Plain { offset: a, len } | Location::Scattered { offset: a, len },
-            Location::Plain { offset: b, len: m } | Location::Scattered { offset: b, len: m },
-        ) => len == m && shared::same((old, a), (new, b), len, progress)?,
-        (
-            Location::Deflated { offset: a, packed, skip, len },
-            Location::Deflated { offset: b, packed: p, skip: s, len: m },
-        ) if (packed, skip, len) == (p, s, m)
-            && shared::same((old, a), (new, b), packed, progress)? =>
-        {
-            true
-        }
-        // The same elements may be compressed otherwise.
-        _ => {
-            let mut equal = true;
-            side_by_side((old, from), (new, to), progress, &mut |left, right| {
-                equal &= left == right;
-                equal
-            })?;
-            equal
-        }
-    };
+    let equal = same_tensor((old, from), (new, to), progress)?;
     Ok((!equal).then_some(TensorChangeKind::Changed))
-}
-
-/// Hands the bytes of both tensors to `visit`, piece by piece, while it says so; at the end of one of
-/// unequal length, a piece and an empty one.
-fn side_by_side(
-    (old, from): (&FileBytes, &Tensor),
-    (new, to): (&FileBytes, &Tensor),
-    progress: &Progress,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-) -> Result<(), Fault> {
-    let mut left = old.told(TensorBytes::open(old, from))?;
-    let mut right = new.told(TensorBytes::open(new, to))?;
-    loop {
-        progress.check()?;
-        let (a, b) = (old.told(left.piece())?, new.told(right.piece())?);
-        if a.is_none() && b.is_none() {
-            return Ok(());
-        }
-        let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
-        if !visit(a, b) || a.len() != b.len() {
-            return Ok(());
-        }
-    }
 }
 
 /// Turns a removed and an added tensor of the same bytes, type and shape into a renamed one.

@@ -8,9 +8,9 @@ use mv_graph::diff::Change;
 use mv_graph::{Component, FileEntry, RepoPath};
 
 use super::model::{self, ModelDiff};
-use super::{DiffOutcome, shared, text};
+use super::{DiffOutcome, text};
 use crate::error::Result;
-use crate::file_bytes::{Fault, FileBytes};
+use crate::file_bytes::{Fault, FileBytes, shared};
 use crate::repo::Repo;
 use crate::session::Session;
 

@@ -8,7 +8,7 @@ use mv_store::{Hash, Kind, StoreWriter};
 
 use super::base::{Base, Blobs};
 use super::plan::{self, Manner, Plan, Side, Texts};
-use crate::commit::store_trees;
+use crate::commit::{around, store_trees};
 use crate::config::{PROJECT_FILE, ProjectConfig};
 use crate::error::{Error, Result};
 use crate::renames::renames;
@@ -58,7 +58,7 @@ impl Merge<'_> {
         drop_filled(&mut files);
         self.place(&mut files, [&ours, &theirs])?;
         let (components, _) = store_trees(&files, writer)?;
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             parents: parents.to_vec(),
             components,
             environment: None,
@@ -71,6 +71,8 @@ impl Merge<'_> {
             created: session.now,
             source: None,
         };
+        // What could not be learned of the environment is told by the next commit.
+        around(self.repo, &mut manifest, writer, session)?;
         manifest.validate()?;
         Ok(writer.put(Kind::Manifest, &manifest.encode()?)?)
     }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use mv_formats::SharedRange;
 use mv_store::{Hash, Progress};
 
+use super::{FileBytes, Piece};
 use crate::error::Result;
-use crate::file_bytes::{FileBytes, Piece};
 
 /// Bytes of each side that are compared at once.
 const STEP: u64 = 256 << 10;
