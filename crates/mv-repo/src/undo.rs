@@ -43,9 +43,9 @@ pub struct UndoOutcome {
 pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
-    Unfinished::refuse(repo)?;
     let now = repo.state();
     let undone = at(repo, now.cursor)?.ok_or_else(|| nothing("undo"))?;
+    stay_in_merge(repo, &undone, session)?;
     let goal = at(repo, undone.before)?.ok_or_else(|| nothing("undo"))?;
     let mut redo = now.redo.clone();
     redo.push(now.cursor);
@@ -69,7 +69,7 @@ pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let goal = at(repo, next)?.ok_or_else(|| nothing("redo"))?;
     match Unfinished::of(repo)? {
         // The commit of that very merge comes back.
-        Some(merge) if goal.head_target() != Some(merge.left) => {
+        Some(merge) if ![merge.ours, merge.left].map(Some).contains(&goal.head_target()) => {
             return Err(merge.error(Vec::new()));
         }
         _ => {}
@@ -79,6 +79,20 @@ pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let operation = goal.operation.clone();
     let step = Step { verb: "redo", operation, entered: None, goal, redo, overlay };
     step.take(repo, touched, session)
+}
+
+/// What was done since a merge began can be undone, the merge itself only by `merge --abort`. When a
+/// side that was taken is given back, its conflicts are open again.
+fn stay_in_merge(repo: &Repo, undone: &State, session: &Session) -> Result<()> {
+    let Some(mut merge) = Unfinished::of(repo)? else { return Ok(()) };
+    if undone.before < merge.after {
+        return Err(merge.error(Vec::new()));
+    }
+    if undone.operation.starts_with("merge --") {
+        merge.conflicts.iter_mut().for_each(|conflict| conflict.decided = false);
+        merge.set(repo, session)?;
+    }
+    Ok(())
 }
 
 /// When the commit of a merge is undone, its files stay in the working tree; that they are a merge
@@ -94,7 +108,14 @@ fn reopen_merge(repo: &Repo, undone: &State, goal: &State, session: &Session) ->
         [first, theirs] if first == ours => {
             let branch = goal.head_branch().map_or("HEAD", |name| name.as_str());
             let labels = Labels::new(branch, &theirs.short());
-            let merge = Unfinished { ours, theirs, left, labels, conflicts: Vec::new() };
+            let merge = Unfinished {
+                ours,
+                theirs,
+                left,
+                after: goal.cursor,
+                labels,
+                conflicts: Vec::new(),
+            };
             merge.set(repo, session)
         }
         _ => Ok(()),

@@ -7,6 +7,7 @@
 //! ours <id>
 //! theirs <id>
 //! left <id>                       the version that was put into the working tree; its parents are the two
+//! after <generation>              operations from here on can be undone without ending the merge
 //! label-ours <name>
 //! label-theirs <name>
 //! conflict <kind> open|decided <left> <ours> <theirs> <path>      one a line, by path
@@ -122,6 +123,8 @@ pub(crate) struct Unfinished {
     pub(crate) theirs: Hash,
     /// The version that was put into the working tree; zero when the file is damaged.
     pub(crate) left: Hash,
+    /// What a later operation started from is a record from this generation on.
+    pub(crate) after: u64,
     pub(crate) labels: Labels,
     /// By path.
     pub(crate) conflicts: Vec<Conflict>,
@@ -139,6 +142,7 @@ impl Unfinished {
                 ours: head.unwrap_or(Hash::ZERO),
                 theirs: Hash::ZERO,
                 left: Hash::ZERO,
+                after: u64::MAX,
                 labels: Labels::new("", "unknown"),
                 conflicts: Vec::new(),
             })),
@@ -269,8 +273,8 @@ impl Unfinished {
 
     fn encode(&self) -> Vec<u8> {
         let mut text = format!(
-            "merge\nours {}\ntheirs {}\nleft {}\nlabel-ours {}\nlabel-theirs {}\n",
-            self.ours, self.theirs, self.left, self.labels.ours, self.labels.theirs
+            "merge\nours {}\ntheirs {}\nleft {}\nafter {}\nlabel-ours {}\nlabel-theirs {}\n",
+            self.ours, self.theirs, self.left, self.after, self.labels.ours, self.labels.theirs
         );
         for c in &self.conflicts {
             let state = if c.decided { "decided" } else { "open" };
@@ -295,6 +299,7 @@ impl Unfinished {
         let ours = Hash::from_hex(field("ours")?)?;
         let theirs = Hash::from_hex(field("theirs")?)?;
         let left = Hash::from_hex(field("left")?)?;
+        let after = field("after")?.parse().ok()?;
         let labels = Labels {
             ours: field("label-ours")?.to_owned(),
             theirs: field("label-theirs")?.to_owned(),
@@ -303,7 +308,7 @@ impl Unfinished {
         while let Some(line) = lines.next_if(|line| line.starts_with("conflict ")) {
             conflicts.push(conflict_of(line)?);
         }
-        let merge = Unfinished { ours, theirs, left, labels, conflicts };
+        let merge = Unfinished { ours, theirs, left, after, labels, conflicts };
         (merge.encode() == bytes).then_some(merge)
     }
 }
@@ -399,6 +404,7 @@ mod tests {
             ours: Hash([1; 32]),
             theirs: Hash([2; 32]),
             left: Hash([3; 32]),
+            after: 12,
             labels: Labels::new("main", "ünï \u{1b}code"),
             conflicts: vec![
                 conflict(

@@ -180,6 +180,12 @@ fn a_conflict_waits_is_solved_and_committed_and_undone() {
     sandbox.write("t.py", text(&sandbox, "t.py").replace("ours", "both"));
     sandbox.ok(&["merge", "--theirs", "--", "w.bin"]);
     assert_eq!(sandbox.read("w.bin"), b"\0theirs");
+    sandbox.ok(&["undo"]);
+    assert_eq!(sandbox.read("w.bin"), b"\0ours");
+    assert_eq!(sandbox.json(&["status"])["unfinished"], "merge of side: 3 conflicts left");
+    sandbox.mv(&["undo"]).clean_fail(1);
+    sandbox.ok(&["redo"]);
+    assert_eq!(sandbox.json(&["status"])["unfinished"], "merge of side: 2 conflicts left");
     sandbox.ok(&["merge", "--ours", "--", "gone"]);
     assert!(!sandbox.exists("gone"));
     let output = sandbox.mv(&["--json", "commit"]).expect(1);
@@ -192,7 +198,8 @@ fn a_conflict_waits_is_solved_and_committed_and_undone() {
     assert!(status.stdout.contains("all conflicts are decided"), "{}", status.stdout);
     let refused = sandbox.mv(&["commit", "-m", "some", "t.py"]).clean_fail(2);
     assert!(refused.stderr.contains("whole"), "{}", refused.stderr);
-    sandbox.ok(&["commit"]);
+    let output = sandbox.ok(&["commit"]);
+    assert!(output.stdout.contains("] merge branch 'side'"), "{}", output.stdout);
     assert_eq!(parents(&sandbox), 2);
     assert_eq!(sandbox.json(&["show"])["message"], "merge branch 'side'");
     clean(&sandbox);

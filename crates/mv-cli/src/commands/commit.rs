@@ -118,8 +118,12 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     }
     let subject = match &options.message {
         Some(message) => format::subject(message),
-        // An amended version keeps its message, which only the repository knows.
-        None => repo.manifest(&done.id).map(|m| format::subject(&m.message)).unwrap_or_default(),
+        // An amended version keeps its message and a merge has one; only the repository knows it.
+        None => repo
+            .fresh(&session)?
+            .manifest(&done.id)
+            .map(|m| format::subject(&m.message))
+            .unwrap_or_default(),
     };
     print(ui, &done, &subject);
     Ok(0)

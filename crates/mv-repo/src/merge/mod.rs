@@ -182,7 +182,9 @@ fn three_way(
     let repo = &repo.with_packs(&fresh.packs);
     if !plan.conflicts.is_empty() {
         let conflicts = plan.conflicts.clone();
-        let unfinished = Unfinished { ours, theirs, left: version, labels, conflicts };
+        // The next record only prepares; the one after it is the merge.
+        let after = repo.state().generation.saturating_add(1);
+        let unfinished = Unfinished { ours, theirs, left: version, after, labels, conflicts };
         return leave_unfinished(repo, options, plan, &unfinished, &fresh, session);
     }
     let head = (repo.state().head.clone(), Some(ours));
