@@ -70,7 +70,7 @@ fn everything_else_is_ours_by_either_name() {
 fn commands_to_come_never_reach_the_system_s_mv() {
     let sandbox = Sandbox::new();
     sandbox.write("origin", b"1");
-    for words in [&["push", "origin"][..], &["fetch"], &["bisect", "x"], &["clone", "a", "b"]] {
+    for words in [&["push", "origin"][..], &["fetch"], &["pull", "x"], &["clone", "a", "b"]] {
         let failed = as_mv(&sandbox, words).clean_fail(2);
         assert!(failed.stderr.contains("not in this version"), "{}", failed.stderr);
     }

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn commands_of_later_versions_fail_in_one_line() {
-        for (line, word) in [("push origin main", "push"), ("-C x --json bisect dev", "bisect")] {
+        for (line, word) in [("push origin main", "push"), ("-C x --json pull dev", "pull")] {
             let (code, _, err) = mver(line);
             let line = format!("error: `mv {word}` is not in this version yet\n");
             assert_eq!(

@@ -126,6 +126,7 @@ params   from    to   delta
 lr      0.001  0.01  +0.009
 metrics  from    to  delta
 acc       0.5  0.75  +0.25
+suggested: major, tensor \"fc2.weight\" reshaped [2] -> [1, 2] in models/clf.safetensors and 2 more
 ";
     assert_screen(&sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--stats"]), expected);
 }
@@ -209,6 +210,8 @@ fn markdown_is_made_of_tables_and_fenced_lines() {
 | metrics | from | to | delta |
 | --- | ---: | ---: | ---: |
 | f\|1 | 0.5 | 0.25 | -0.25 |
+
+suggested: minor, retrained, 1 of 1 tensor differs in m.safetensors
 "#;
     assert_screen(&sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--md"]), expected);
 }
@@ -223,6 +226,9 @@ fn the_document_names_tensors_columns_and_renames() {
     let sandbox = project();
     let diff = sandbox.json(&["diff", "v1.0.0", "v1.1.0", "--stats"]);
     assert_eq!(diff["seconds_between"], 86_401);
+    assert_eq!(diff["suggested_bump"]["kind"], "major");
+    let reason = diff["suggested_bump"]["reason"].as_str().unwrap();
+    assert!(reason.contains("fc2.weight"), "{reason}");
     let model = file(&diff, "models/clf.safetensors");
     assert_eq!(model["parameters"], json!({ "from": 11, "to": 12 }));
     assert_eq!(model["unchanged_tensors"], 1);
