@@ -221,11 +221,11 @@ mod tests {
 
     #[test]
     fn a_misspelt_command_is_one_line_with_the_near_one() {
-        let failure = complaint_about("comit");
-        assert_eq!(failure.message, "unrecognized subcommand `comit`");
+        let failure = complaint_about("archve");
+        assert_eq!(failure.message, "unrecognized subcommand `archve`");
         assert_eq!(
             failure.hint.unwrap(),
-            "a similar subcommand exists: `commit`; see `mver --help`"
+            "a similar subcommand exists: `archive`; see `mver --help`"
         );
     }
 
