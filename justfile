@@ -46,3 +46,7 @@ deny:
 # Exactly what CI runs
 ci:
     .ci/run
+
+# Runs the commands of docs/tutorial.md for real (python3, network) and keeps the results
+tutorial:
+    MV_TUTORIAL=record cargo test --locked -p mv-tests --test tutorial
