@@ -96,19 +96,13 @@ impl Story<'_> {
         self.tell(
             "The first training run: code, data, weights and environment become one version.",
         );
-        let metrics = ["--metric", "accuracy=0.9028", "--metric", "log_loss=0.3253"];
-        let params = ["--param", "alpha=0.0001", "--param", "batch_size=200"];
-        let commit = ["commit", "-m", "baseline on January data", "--tag", "v1.0.0"];
-        self.mv(&[&commit[..], &params, &metrics].concat())?;
+        self.mv(&["commit", "-m", "baseline on January data", "--tag", "v1.0.0"])?;
         self.tell("February data has come, the training was changed and run again: these files differ now.");
         self.write(SECOND)?;
         self.show(&["status"])?;
-        let metrics = ["--metric", "accuracy=0.925", "--metric", "log_loss=0.2229"];
-        let params = ["--param", "alpha=0.1", "--param", "batch_size=50"];
-        let commit = ["commit", "-m", "retrained with February data", "--tag", "v1.1.0"];
-        self.mv(&[&commit[..], &params, &metrics].concat())?;
+        self.mv(&["commit", "-m", "retrained with February data", "--bump", "auto"])?;
         self.tell("What made the second version different?");
-        self.show(&["diff", "v1.0.0", "v1.1.0"])?;
+        self.show(&["diff", "v1.0.0", "v1.1.0", "--stats"])?;
         self.show(&["log", "--oneline", "--metric", "accuracy"])?;
         self.tell("Back to the first version.");
         self.mv(&["checkout", "v1.0.0"])?;
