@@ -500,6 +500,89 @@ def row_storage(b):
     print(f"The most that `mv` stored for one insertion: {max(grown['mv']):.3f} MB")
 
 
+def model(path, seed=0, tensors=64, each=16 << 20):
+    """A safetensors file of 1 GiB whose tensors are small numbers."""
+    header, at = {}, 0
+    for i in range(tensors):
+        header[f"layers.{i}.weight"] = {"dtype": "F32", "shape": [each // 4], "data_offsets": [at, at + each]}
+        at += each
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(len(head).to_bytes(8, "little") + head)
+        for i in range(tensors):
+            body = bytearray(random.Random(seed + i).randbytes(each))
+            body[3::4] = b"\x3c" * (each // 4)
+            f.write(body)
+    return 8 + len(head)
+
+
+def row_diff(b):
+    """diff of two versions of a 1 GiB model with one changed tensor"""
+    tree, store = b.place("tree"), b.place("store")
+    path = tree / "data/model.safetensors"
+    start = model(path)
+    b.first("mv", tree, store)
+    with open(path, "r+b") as f:
+        f.seek(start + 40 * (16 << 20))
+        body = bytearray(random.Random(1000).randbytes(16 << 20))
+        body[3::4] = b"\x3c" * (4 << 20)
+        f.write(body)
+    b.spend("mv", ["commit"], tree, store)
+    TOOLS["mv"].update(diff=["{mv} -q diff HEAD~1 HEAD"], stats=["{mv} -q diff HEAD~1 HEAD --stats"],
+                       both=["{mv} -q cat HEAD~1:data/model.safetensors", "{mv} -q cat HEAD:data/model.safetensors"])
+    seconds = {"mv": [b.spend("mv", ["diff"], tree, store)[0] for _ in range(5 * b.args.reps)]}
+    b.tell("diff", "diff of two versions of a 1 GiB model, one tensor of 64 changed", seconds, bars=[(0.3,)])
+    seconds = {"mv": [b.spend("mv", ["stats"], tree, store)[0] for _ in range(5 * b.args.reps)]}
+    b.tell("diff", "the same with --stats", seconds)
+    model(path, seed=2000)
+    b.spend("mv", ["commit"], tree, store)
+    stats, peaks = {"mv": [], "mv cat, both versions": []}, []
+    for _ in range(b.args.reps):
+        took, peak = b.spend("mv", ["stats"], tree, store)
+        stats["mv"].append(took)
+        stats["mv cat, both versions"].append(b.spend("mv", ["both"], tree, store)[0])
+        peaks.append(peak / 2**20)
+    b.tell("diff", "diff --stats when every tensor changed, 2 GiB to read", stats, bars=[("mv cat, both versions", 1.1)])
+    b.tell("diff", "peak memory of it", {"mv": peaks}, "MiB", [(512,)])
+
+
+def row_metrics(b):
+    """metrics of 10,000 versions"""
+    tree = b.base / "history" / "metrics"
+    if not (tree / "done").exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        noise(tree / "data/x", 1000, 9)
+        b.first("mv", tree, tree)
+        for i in range(9999):
+            subprocess.run([b.found["mv"], "-q", "commit", "-m", f"run {i}", "--metric", f"auc={i / 1e4}", "--metric",
+                            f"loss={1 / (i + 1)}", "--param", f"lr={i}e-5"], cwd=tree, env=b.env, check=True)
+        (tree / "done").touch()
+    TOOLS["mv"].update(metrics=["{mv} -q metrics"], best=["{mv} -q best auc"], params=["{mv} -q params --csv"])
+    for step in ("metrics", "params", "best"):
+        seconds = {"mv": [b.spend("mv", [step], tree, tree)[0] for _ in range(5 * b.args.reps)]}
+        b.tell("metrics", f"{step} of 10,000 versions", seconds, bars=[(0.2,)])
+
+
+def row_environment(b):
+    """capture of an environment of 500 packages"""
+    tree = b.place("tree")
+    (tree / "data").mkdir()
+    b.spend("mv", ["init"], tree, tree)
+    (tree / ".venv").mkdir()
+    (tree / ".venv/pyvenv.cfg").write_text("version = 3.11.7\n")
+    for i in range(500):
+        info = tree / f".venv/lib/python3.11/site-packages/package_{i}-1.{i}.dist-info"
+        info.mkdir(parents=True)
+        text = f"Metadata-Version: 2.1\nName: package-{i}\nVersion: 1.{i}\n" + "Requires-Dist: x\n" * 40
+        (info / "METADATA").write_text(text + "\n" + "text of a readme\n" * 400)
+        (info / "RECORD").write_text("x\n" * 100)
+    TOOLS["mv"].update(env=["{mv} -q env show --now"])
+    seconds = {"mv": [b.spend("mv", ["env"], tree, tree)[0] for _ in range(5 * b.args.reps)]}
+    b.tell("environment", "the environment of 500 packages, the whole command", seconds, bars=[(0.1,)])
+
+
 ROWS = {name[4:]: f for name, f in list(globals().items()) if name.startswith("row_")}
 
 
