@@ -142,6 +142,21 @@ fn arrays_that_overflow_are_refused() {
 }
 
 #[test]
+fn a_tensor_of_unknown_size_ends_where_the_next_one_begins() {
+    let rows =
+        [gguf_row("b", &[8], 9, 64), gguf_row("a", &[8], 77, 0), gguf_row("c", &[8], 24, 128)];
+    let mut file = [gguf(3, 0), rows.concat()].concat();
+    let data = file.len().next_multiple_of(32);
+    file.resize(data + 160, 0);
+    let model = survive("x.gguf", &file).expect("a model");
+    let places: Vec<_> = model.tensors.iter().map(|tensor| tensor.location).collect();
+    let offset = data as u64;
+    assert_eq!(places[0], Location::Scattered { offset: offset + 64, len: 64 });
+    assert_eq!(places[1], Location::Scattered { offset, len: 64 });
+    assert_eq!(places[2], Location::Plain { offset: offset + 128, len: 8 });
+}
+
+#[test]
 fn gguf_files_that_lie_are_refused() {
     refused("x.gguf", &gguf(u64::MAX, 0));
     refused("x.gguf", &gguf(0, u64::MAX));
