@@ -154,25 +154,36 @@ fn table(
 ) -> Result<Model> {
     // The table is read twice, so that it need not be held beside the list of the tensors.
     let begin = reader.position();
+    // Where tensors end whose type does not say: where the next one begins.
+    listing.hold(size_of::<u64>() * tensors as usize)?;
+    let mut begins = Vec::with_capacity(tensors as usize);
+    let mut unknown = false;
     for _ in 0..tensors {
-        row(reader)?;
+        let row = row(reader)?;
+        begins.push(row.offset);
+        unknown |= matches!(row.dtype, Dtype::Other(_));
+    }
+    if unknown {
+        begins.sort_unstable();
     }
     let data = reader.position().checked_next_multiple_of(alignment);
     let data = data.ok_or_else(|| reader.malformed("the alignment"))?;
     reader.rewind(begin);
     for _ in 0..tensors {
-        let Row { name, dtype, shape, offset } = row(reader)?;
-        let offset = data.saturating_add(offset);
-        let elements = shape.iter().try_fold(1, |all: u64, &n| all.checked_mul(n));
-        let left = listing.size().saturating_sub(offset);
-        let len = elements.and_then(|n| dtype.bytes_of(n)).or(match dtype {
-            Dtype::Other(_) => Some(left),
-            _ => None,
-        });
-        let Some(len) = len else {
-            return Err(reader.malformed(format!("the shape of tensor `{name}`")));
+        let row = row(reader)?;
+        let offset = data.saturating_add(row.offset);
+        let elements = row.shape.iter().try_fold(1, |all: u64, &n| all.checked_mul(n));
+        let location = match elements.and_then(|n| row.dtype.bytes_of(n)) {
+            Some(len) => Location::Plain { offset, len },
+            None if matches!(row.dtype, Dtype::Other(_)) => {
+                let next = begins.get(begins.partition_point(|&begin| begin <= row.offset));
+                let end = next.map_or(listing.size(), |&next| data.saturating_add(next));
+                // With what they are padded with.
+                Location::Scattered { offset, len: end.saturating_sub(offset) }
+            }
+            None => return Err(reader.malformed(format!("the shape of tensor `{}`", row.name))),
         };
-        listing.tensor(name, dtype, shape, Location::Plain { offset, len })?;
+        listing.tensor(row.name, row.dtype, row.shape, location)?;
     }
     listing.finish()
 }
@@ -215,7 +226,6 @@ fn dtype(kind: u32) -> Dtype {
         6 => ("Q5_0", 32, 22),
         7 => ("Q5_1", 32, 24),
         8 => ("Q8_0", 32, 34),
-        9 => ("Q8_1", 32, 40),
         10 => ("Q2_K", 256, 84),
         11 => ("Q3_K", 256, 110),
         12 => ("Q4_K", 256, 144),
@@ -236,6 +246,8 @@ fn dtype(kind: u32) -> Dtype {
         39 => ("MXFP4", 32, 17),
         40 => ("NVFP4", 64, 36),
         41 => ("Q1_0", 128, 18),
+        // Its blocks have had 40 bytes and 36; it is for sums in memory, not for files.
+        9 => return Dtype::Other("Q8_1".to_owned()),
         other => return Dtype::Other(format!("ggml type {other}")),
     };
     Dtype::Block { name: name.to_owned(), elements, bytes }

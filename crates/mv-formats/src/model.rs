@@ -2,7 +2,8 @@
 
 use crate::dtype::Dtype;
 
-/// The tensors of one file, in the order of the file.
+/// The tensors of one file, in the order of its list of them. Their bytes may lie in another order and
+/// overlap: tensors share bytes, and a file can claim anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// What kind of file it is.
@@ -86,7 +87,7 @@ pub enum Location {
         len: u64,
     },
     /// The elements lie in these bytes, but in another order or with gaps: a transposed view, a
-    /// big-endian or column-first array.
+    /// big-endian or column-first array, a type of unknown size with what it is padded with.
     Scattered {
         /// The first byte.
         offset: u64,

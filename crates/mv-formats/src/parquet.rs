@@ -24,6 +24,8 @@ const MAX_CHUNKS: usize = 1 << 20;
 /// Columns of one file, and bytes of all their paths.
 const MAX_COLUMNS: usize = 1 << 16;
 const MAX_PATHS: usize = MAX_MEMORY / 16;
+/// Bytes of one name.
+const MAX_NAME: usize = 64 << 10;
 /// Groups of columns within each other.
 const MAX_DEPTH: usize = 64;
 
@@ -56,7 +58,8 @@ pub struct ParquetColumn {
 pub struct RowGroup {
     /// How many rows.
     pub rows: u64,
-    /// Where the column chunks are, in the order of the columns; those in other files are left out.
+    /// Where the column chunks are, in the order of the columns; those in other files are left out, so
+    /// that the numbers of chunks are those of columns only where there are as many of both.
     pub chunks: Vec<Chunk>,
 }
 
@@ -71,7 +74,7 @@ pub struct Chunk {
 
 impl RowGroup {
     /// The bytes from its first chunk to the end of its last one: where it may be cut out. None
-    /// without chunks.
+    /// without chunks. Nothing says that ranges of two row groups do not overlap.
     #[must_use]
     pub fn range(&self) -> Option<Chunk> {
         let offset = self.chunks.iter().map(|chunk| chunk.offset).min()?;
@@ -160,6 +163,10 @@ fn read_schema(bytes: &mut Compact<'_>, of: Type) -> Result<Vec<ParquetColumn>> 
     let mut parents: Vec<Parent> = Vec::new();
     for number in 0..count {
         let element = Element::read(bytes)?;
+        // Before it is copied: of bytes that are no text each takes three.
+        if element.name.len() > MAX_NAME {
+            return Err(limit("the length of a name", MAX_NAME));
+        }
         if number == 0 {
             let (left, path_len) = (element.children.unwrap_or(0), 0);
             parents.push(Parent { left, path_len, optional: false, repeated: false });

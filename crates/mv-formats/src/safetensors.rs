@@ -5,8 +5,11 @@
 
 use std::fmt;
 
+use memchr::memchr2;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::budget::Budget;
 use crate::dtype::Dtype;
@@ -17,6 +20,8 @@ use crate::source::Source;
 use crate::{MAX_HEADER, MAX_RANK};
 
 const FORMAT: &str = "safetensors";
+/// Bytes of a text outside of `__metadata__`, as it is written.
+const MAX_TEXT: usize = 64 << 10;
 
 /// Whether the file begins as one: a length that fits, and the brace of an object.
 pub(crate) fn looks_like(start: &[u8], size: u64) -> bool {
@@ -43,6 +48,8 @@ pub(crate) fn read(source: &dyn Source) -> Result<Model> {
     let mut budget = Budget::new(FORMAT);
     budget.take(length as usize)?;
     let header = source.read(8, length as usize)?;
+    // A text with escapes is put together in a buffer, which doubles as it grows.
+    budget.take(2 * longest_text(&header)?)?;
     let mut headers = Headers {
         data: 8 + length,
         listing: Listing::new(ModelFormat::Safetensors, source, budget),
@@ -56,6 +63,47 @@ pub(crate) fn read(source: &dyn Source) -> Result<Model> {
     walked.map_err(|error| Error::malformed(FORMAT, format!("the header: {error}")))?;
     drop(header);
     headers.listing.finish()
+}
+
+/// Bytes of the longest text of a header. Refuses long ones that only `__metadata__` may hold: the parser
+/// would quote them in its error, escaped.
+fn longest_text(header: &[u8]) -> Result<usize> {
+    let (mut longest, mut depth, mut in_metadata) = (0, 0_u32, false);
+    let mut rest = header;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let (text, after) = rest.split_at(text_len(rest));
+                if depth == 1 {
+                    in_metadata = text == b"__metadata__";
+                }
+                if text.len() > MAX_TEXT && !(in_metadata && depth == 2) {
+                    let (what, limit) = ("the length of a text", MAX_TEXT as u64);
+                    return Err(Error::Limit { format: FORMAT, what, limit });
+                }
+                longest = longest.max(text.len());
+                rest = after.get(1..).unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    Ok(longest)
+}
+
+/// Bytes up to the quote that closes a text.
+fn text_len(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr2(b'"', b'\\', &text[at..]) {
+        at += found;
+        if text[at] == b'"' {
+            return at;
+        }
+        at = (at + 2).min(text.len());
+    }
+    text.len()
 }
 
 /// Takes in the header entry by entry, so that no tree of it is ever held.
@@ -77,18 +125,14 @@ impl<'de> Visitor<'de> for &mut Headers {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut described = false;
         while let Some(name) = entries.next_key::<String>()? {
-            let added = if name == "__metadata__" {
+            if name == "__metadata__" {
                 if std::mem::replace(&mut described, true) {
                     return Err(A::Error::custom("two entries are called `__metadata__`"));
                 }
-                let Metadata(pairs) = entries.next_value()?;
-                pairs.iter().try_for_each(|(key, value)| self.listing.metadata(key, value))
+                entries.next_value_seed(Metadata(self))?;
             } else {
-                self.add(name, entries.next_value()?)
-            };
-            if let Err(error) = added {
-                self.failed = Some(error);
-                return Err(A::Error::custom("not followed further"));
+                let added = self.add(name, entries.next_value()?);
+                self.go_on(added)?;
             }
         }
         Ok(())
@@ -96,6 +140,14 @@ impl<'de> Visitor<'de> for &mut Headers {
 }
 
 impl Headers {
+    /// Ends the walk when this failed.
+    fn go_on<E: serde::de::Error>(&mut self, added: Result<()>) -> Result<(), E> {
+        added.map_err(|error| {
+            self.failed = Some(error);
+            E::custom("not followed further")
+        })
+    }
+
     fn add(&mut self, name: String, entry: Entry) -> Result<()> {
         let [begin, end] = entry.data_offsets;
         let offset = self.data.checked_add(begin);
@@ -191,33 +243,35 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
-/// What the file says about itself, each value cut.
-struct Metadata(Vec<(String, String)>);
+/// Takes in what the file says about itself, each value cut.
+struct Metadata<'a>(&'a mut Headers);
 
 /// Entries of `__metadata__` that are looked at.
 const MAX_METADATA: usize = 4096;
 
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Metadata, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Metadata;
+impl<'de> DeserializeSeed<'de> for Metadata<'_> {
+    type Value = ();
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Metadata, A::Error> {
-                let mut pairs = Vec::new();
-                while pairs.len() < MAX_METADATA {
-                    let Some((Text(key), Text(value))) = entries.next_entry()? else { break };
-                    pairs.push((key, value));
-                }
-                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Metadata(pairs))
-            }
+impl<'de> Visitor<'de> for Metadata<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        for _ in 0..MAX_METADATA {
+            let Some((Text(key), Text(value))) = entries.next_entry()? else { return Ok(()) };
+            let added = self.0.listing.metadata(&key, &value);
+            self.0.go_on(added)?;
         }
-        from.deserialize_map(Pairs)
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
     }
 }
 

@@ -86,6 +86,7 @@ impl Comparison {
         };
         let relative_l2 = match (difference / old).sqrt() {
             _ if difference == 0.0 => 0.0,
+            _ if old.is_infinite() => f64::INFINITY,
             ratio if ratio.is_nan() => f64::INFINITY,
             ratio => ratio,
         };
@@ -326,6 +327,9 @@ mod tests {
         let new = floats([f32::NAN, 1.0, 7.0, 2.0]);
         let stats = compare(&Dtype::F32, &old, &new);
         assert_eq!(stats, TensorStats { relative_l2: 0.0, changed: 0.25, cosine: 1.0 });
+        // Squares of 2e154 overflow, those of the difference do not.
+        let stats = compare(&Dtype::F64, &2e154_f64.to_le_bytes(), &1.5e154_f64.to_le_bytes());
+        assert_eq!((stats.relative_l2, stats.cosine), (f64::INFINITY, 0.0));
         let huge = f64::MAX.to_le_bytes();
         let stats = compare(&Dtype::F64, &huge, &(-f64::MAX).to_le_bytes());
         assert_eq!((stats.relative_l2, stats.cosine), (f64::INFINITY, 0.0));

@@ -13,6 +13,8 @@ use crate::reader::Reader;
 const FORMAT: &str = "pickle";
 /// Opcodes of one file.
 const MAX_STEPS: u32 = 1 << 24;
+/// What the description of an array of joblib costs: it is searched for its attributes, by reading.
+const STEPS_OF_ARRAY: u32 = 64;
 /// Bytes of one line of the old text opcodes.
 const MAX_LINE: u64 = 64 << 10;
 /// Bytes of all of them.
@@ -62,11 +64,7 @@ impl<'a, 'h, 's> Machine<'a, 'h, 's> {
 
     fn run(mut self) -> Result<Value> {
         loop {
-            self.effort.steps += 1;
-            if self.effort.steps > MAX_STEPS {
-                let limit = MAX_STEPS.into();
-                return Err(Error::Limit { format: FORMAT, what: "the number of steps", limit });
-            }
+            self.spend(1)?;
             let opcode = self.reader.byte()?;
             if opcode == b'.' {
                 let result = self.pop()?;
@@ -79,6 +77,15 @@ impl<'a, 'h, 's> Machine<'a, 'h, 's> {
             }
             self.step(opcode)?;
         }
+    }
+
+    fn spend(&mut self, steps: u32) -> Result<()> {
+        self.effort.steps += steps;
+        if self.effort.steps > MAX_STEPS {
+            let limit = MAX_STEPS.into();
+            return Err(Error::Limit { format: FORMAT, what: "the number of steps", limit });
+        }
+        Ok(())
     }
 
     fn step(&mut self, opcode: u8) -> Result<()> {
@@ -476,6 +483,7 @@ impl<'a, 'h, 's> Machine<'a, 'h, 's> {
     /// joblib writes an array behind the opcode that ends its description: a byte that says how much
     /// padding follows, the padding, the elements. An array of objects is a pickle of its own.
     fn joblib(&mut self, state: Value) -> Result<Value> {
+        self.spend(STEPS_OF_ARRAY)?;
         let described = arrays::joblib(self.heap, state)?;
         let described = described.ok_or_else(|| self.reader.malformed("an array of joblib"))?;
         if described.objects {

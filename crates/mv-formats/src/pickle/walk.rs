@@ -11,6 +11,10 @@ use crate::pickle::torch::{self, Storages};
 const MAX_DEPTH: usize = 256;
 /// Bytes of one key.
 const MAX_KEY: usize = 64 << 10;
+/// Bytes of the keys on the paths of all names, and of the steps without a key.
+const MAX_PATHS: u64 = 1 << 28;
+/// What a step costs beside its key, which is read from the file.
+const STEP: u64 = 32;
 
 pub(crate) struct Walk<'a, 'h> {
     heap: &'a Heap<'h>,
@@ -18,6 +22,8 @@ pub(crate) struct Walk<'a, 'h> {
     listing: &'a mut Listing,
     path: Vec<Step>,
     depth: usize,
+    /// What all names have cost.
+    paths: u64,
     /// Which items of tuples, lists and objects were entered. What is shared is entered once, so that
     /// neither cycles nor sharing cost anything.
     seen: [Vec<bool>; 3],
@@ -41,7 +47,7 @@ impl<'a, 'h> Walk<'a, 'h> {
         let counts = heap.counts();
         listing.hold(counts.iter().sum())?;
         let seen = counts.map(|count| vec![false; count]);
-        Ok(Walk { heap, storages, listing, path: Vec::new(), depth: 0, seen })
+        Ok(Walk { heap, storages, listing, path: Vec::new(), depth: 0, paths: 0, seen })
     }
 
     /// Lists everything that can be reached from here.
@@ -99,6 +105,10 @@ impl<'a, 'h> Walk<'a, 'h> {
     }
 
     fn object(&mut self, object: Object, number: u32) -> Result<()> {
+        // Entered before, and so no tensor: those are listed wherever they are found.
+        if self.seen[2].get(number as usize) == Some(&true) {
+            return Ok(());
+        }
         if let Some(tensor) = torch::tensor(self.heap, object, self.storages)? {
             let name = self.name("tensor")?;
             return self.listing.tensor(name, tensor.dtype, tensor.shape, tensor.location);
@@ -107,9 +117,7 @@ impl<'a, 'h> Walk<'a, 'h> {
         if let Some(found) = found.as_ref().filter(|found| !found.objects) {
             return self.array(found);
         }
-        if !self.first(2, number) {
-            return Ok(());
-        }
+        self.first(2, number);
         if let Some(objects) = found {
             return self.visit(objects.data);
         }
@@ -164,9 +172,17 @@ impl<'a, 'h> Walk<'a, 'h> {
 
     /// The path as text. The dicts in which a `torch.nn.Module` keeps its parts are left out, so that
     /// names are those of its `state_dict`.
-    fn name(&self, root: &str) -> Result<String> {
+    fn name(&mut self, root: &str) -> Result<String> {
         let mut name = String::new();
         for &step in &self.path {
+            self.paths += STEP;
+            if let Step::Key(Value::Text { len, .. }, _) = step {
+                self.paths += u64::from(len);
+            }
+            if self.paths > MAX_PATHS {
+                let what = "the length of all names";
+                return Err(Error::Limit { format: "pickle", what, limit: MAX_PATHS });
+            }
             let part = match step {
                 Step::Arguments => continue,
                 Step::Index(index) => index.to_string(),

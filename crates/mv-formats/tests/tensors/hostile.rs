@@ -1,6 +1,7 @@
 //! Files that lie, are cut short, or hold anything: an error or no model, never a panic.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use crate::build::Content::{Deflated, Hole, Stored};
 use crate::build::{self, Sparse, check, gguf, gguf_row, pickle, protobuf, safetensors, zip};
@@ -139,6 +140,52 @@ fn arrays_that_overflow_are_refused() {
         "x.npy",
         &build::npy("{'descr': '<f8', 'descr': '<f4', 'fortran_order': False, 'shape': ()}"),
     );
+}
+
+#[test]
+fn a_tensor_of_unknown_size_ends_where_the_next_one_begins() {
+    let rows =
+        [gguf_row("b", &[8], 9, 64), gguf_row("a", &[8], 77, 0), gguf_row("c", &[8], 24, 128)];
+    let mut file = [gguf(3, 0), rows.concat()].concat();
+    let data = file.len().next_multiple_of(32);
+    file.resize(data + 160, 0);
+    let model = survive("x.gguf", &file).expect("a model");
+    let places: Vec<_> = model.tensors.iter().map(|tensor| tensor.location).collect();
+    let offset = data as u64;
+    assert_eq!(places[0], Location::Scattered { offset: offset + 64, len: 64 });
+    assert_eq!(places[1], Location::Scattered { offset, len: 64 });
+    assert_eq!(places[2], Location::Plain { offset: offset + 128, len: 8 });
+}
+
+#[test]
+fn long_paths_to_many_tensors_are_not_read_again_and_again() {
+    // A key that is no text, and so costs nothing in a name.
+    let key = [&b"X"[..], &60_000_u32.to_le_bytes(), &[0xff; 60_000], b"q\x020"].concat();
+    let tensor = [&pickle::tensor("0", 1, 0, &[1], &[1])[..], b"q\x010"].concat();
+    let leaves = [&b"]("[..], &b"h\x01".repeat(1000), b"e"].concat();
+    let deep = [&b"}h\x02".repeat(200)[..], &leaves, &b"s".repeat(200)].concat();
+    let main = pickle::whole(&[key, tensor, deep].concat());
+    let file =
+        zip([("a/data.pkl".to_owned(), Stored(main)), ("a/data/0".to_owned(), Stored(vec![0; 4]))]);
+    assert!(matches!(refused("x.pt", &file), Error::Limit { .. }));
+    assert!(file.read.load(Ordering::Relaxed) < 1 << 30);
+}
+
+#[test]
+fn descriptions_of_arrays_cannot_be_repeated_without_end() {
+    let dtype = [&b"cnumpy\ndtype\n"[..], &pickle::tuple(&[pickle::text("f4")]), b"R"].concat();
+    let state = pickle::dict(&[
+        ("dtype", dtype),
+        ("shape", pickle::ints(&[0])),
+        ("order", pickle::text("C")),
+    ]);
+    let wrapper = b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)Rq\x00";
+    let file = |times| {
+        let again = b"0h\x00h\x01b".repeat(times);
+        pickle::whole(&[&wrapper[..], &state, b"q\x01b", &again].concat())
+    };
+    assert_eq!(survive("x.joblib", &file(1000)).expect("a model").tensors.len(), 1);
+    assert!(matches!(refused("x.joblib", &file(300_000)), Error::Limit { .. }));
 }
 
 #[test]

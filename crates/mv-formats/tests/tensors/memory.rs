@@ -5,7 +5,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-use mv_formats::{MAX_HEADER, MAX_MEMORY, MAX_TENSORS, Model, Source, read_model, read_tensor};
+use mv_formats::{
+    MAX_HEADER, MAX_MEMORY, MAX_TENSORS, Model, ParquetLayout, Source, compare_tables, read_model,
+    read_tensor,
+};
 
 use crate::build::Content::{Deflated, Hole, Stored};
 use crate::build::{self, Sparse, gguf, gguf_row, pickle, protobuf, safetensors, zip};
@@ -51,12 +54,17 @@ static COUNTING: Counting = Counting;
 
 /// Reads a file and says how much more was held meanwhile than before, the model included.
 fn held(name: &str, source: &dyn Source) -> (Option<Model>, usize) {
+    holding(name, || read_model(name, source).ok().flatten())
+}
+
+/// What this gives, and how much more was held meanwhile than before.
+fn holding<T>(name: &str, read: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     PEAK.set(before);
-    let model = read_model(name, source).ok().flatten();
+    let found = read();
     let peak = PEAK.get() - before;
     assert!(peak <= MAX_MEMORY as isize, "{name}: {peak} bytes were held");
-    (model, peak as usize)
+    (found, peak as usize)
 }
 
 /// The head of a format, then one thing so often that the limit of headers is reached.
@@ -77,6 +85,9 @@ fn headers_of_safetensors_stay_below_the_limit() {
     let wide = format!(r#""a":{{"dtype":"X","shape":{shape},"data_offsets":[0,0]}},"#);
     let types =
         format!(r#""a":{{"dtype":"{}","shape":[],"data_offsets":[0,0]}},"#, "x".repeat(5000));
+    let tensors = format!("{{{},", most[..150_000].join(","));
+    let tensors = tensors.as_bytes();
+    let pair = format!(r#""{0}":"{0}","#, "x".repeat(4096));
     for header in [
         filled(escaped[0], b"\\n", escaped[1]),
         filled(b"{\"", b"\\n", b"\":1}"),
@@ -84,6 +95,12 @@ fn headers_of_safetensors_stay_below_the_limit() {
         filled(b"{", types.as_bytes(), b""),
         filled(b"{\"__metadata__\":{", b"\"\":\"\",", b"\"\":\"\"}}"),
         filled(b"{\"a\":{\"x\":", b"[", b""),
+        // A text where none may be, of characters that an error shows as six.
+        filled(b"{\"a\":{\"shape\":\"", b"\x7f", b"\"}}"),
+        // As many tensors as fit, then something long.
+        filled(&[tensors, b"\"\\n"].concat(), b"n", b"\":1}"),
+        filled(&[tensors, &escaped[0][1..], b"\\n"].concat(), b"n", escaped[1]),
+        filled(&[tensors, &escaped[0][1..16]].concat(), pair.as_bytes(), b"\"\":\"\"}}"),
     ] {
         held("x.safetensors", &safetensors(std::str::from_utf8(&header).expect("text")));
     }
@@ -106,6 +123,40 @@ fn tables_of_gguf_stay_below_the_limit() {
     ]
     .concat();
     held("x.gguf", &[gguf(0, 20_000), pair.repeat(20_000)].concat());
+}
+
+/// A Parquet file of this schema (a list of `SchemaElement` below a root of so many children) and these
+/// row groups without rows.
+fn parquet(columns: &[u8], count: u64, groups: &[u8], times: u64) -> Vec<u8> {
+    let list = |count| [vec![0xfc], protobuf::varint(count)].concat();
+    let root = [vec![0x55], protobuf::varint(2 * count), vec![0]].concat();
+    let schema = [&b"\x29"[..], &list(count + 1), &root, columns].concat();
+    let groups = [&b"\x16\0\x19"[..], &list(times), groups, b"\0"].concat();
+    let len = ((schema.len() + groups.len()) as u32).to_le_bytes();
+    [b"PAR1\0\0\0\0", &schema[..], &groups, &len, b"PAR1"].concat()
+}
+
+/// An `int32` of this name.
+fn parquet_column(name: &[u8]) -> Vec<u8> {
+    [b"\x15\x02\x38", &protobuf::varint(name.len() as u64)[..], name, b"\0"].concat()
+}
+
+#[test]
+fn footers_of_parquet_stay_below_the_limit() {
+    let long = parquet(&parquet_column(&[0xff; 15 << 20]), 1, b"", 0);
+    assert!(holding("a long name", || ParquetLayout::read(&long)).0.is_err());
+    let columns: Vec<u8> = (0..1 << 16)
+        .flat_map(|n| parquet_column(format!("column of number {n}").as_bytes()))
+        .collect();
+    // Chunks of no bytes, and groups of so many.
+    let chunk = b"\x3c\x76\0\x26\x08\0\0";
+    let group = [&b"\x19\xfc"[..], &protobuf::varint(1 << 16), &chunk.repeat(1 << 16), b"\x26\0\0"];
+    let wide = parquet(&columns, 1 << 16, &group.concat().repeat(16), 16);
+    let (layout, _) = holding("many chunks", || ParquetLayout::read(&wide).expect("a footer"));
+    assert_eq!((layout.columns.len(), layout.row_groups.len()), (1 << 16, 16));
+    drop(layout);
+    let (diff, _) = holding("two tables", || compare_tables("x.parquet", &wide, &wide, &[]));
+    assert!(diff.expect("a diff").is_some());
 }
 
 #[test]
