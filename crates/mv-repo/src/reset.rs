@@ -68,6 +68,7 @@ pub fn reset(repo: &Repo, options: &ResetOptions, session: &Session) -> Result<R
         Some(run(repo, &switch, session)?)
     } else {
         Unfinished::refuse(repo)?;
+        Unfinished::clear_ended(repo)?;
         repo.advance(session, &format!("reset {}", options.rev), &[], &[id], &mut |state| {
             edit(state)
         })?;

@@ -21,6 +21,8 @@ use imara_diff::{Algorithm, Diff, InternedInput};
 
 /// Bytes of the longest text that is merged by line; what is longer is merged as a whole.
 pub(crate) const MAX_TEXT: u64 = 16 << 20;
+/// Lines of the longest such text: memory goes with them, not with bytes.
+const MAX_LINES: usize = 1 << 20;
 
 /// What becomes of lines that both sides changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +81,10 @@ pub(crate) struct Merged {
 
 /// Whether bytes are text that can be merged by line.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
-    bytes.len() as u64 <= MAX_TEXT && !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
+    bytes.len() as u64 <= MAX_TEXT
+        && !bytes.contains(&0)
+        && memchr::memchr_iter(b'\n', bytes).count() <= MAX_LINES
+        && std::str::from_utf8(bytes).is_ok()
 }
 
 /// Merges the changes from `base` to `theirs` into `ours`.
@@ -312,6 +317,7 @@ mod tests {
         assert!(is_text("é\n".as_bytes()));
         assert!(!is_text(b"a\0b") && !is_text(&[0xff, 0xfe]));
         assert!(!is_text(&vec![b'a'; usize::try_from(MAX_TEXT).unwrap() + 1]));
+        assert!(is_text(&vec![b'\n'; MAX_LINES]) && !is_text(&vec![b'\n'; MAX_LINES + 1]));
     }
 
     /// Lines of a small alphabet, so that texts share many, with all kinds of line ends.

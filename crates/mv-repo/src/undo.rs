@@ -44,6 +44,7 @@ pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
     let now = repo.state();
+    Unfinished::clear_ended(repo)?;
     let undone = at(repo, now.cursor)?.ok_or_else(|| nothing("undo"))?;
     stay_in_merge(repo, &undone, session)?;
     let goal = at(repo, undone.before)?.ok_or_else(|| nothing("undo"))?;
@@ -64,6 +65,7 @@ pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
 pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
+    Unfinished::clear_ended(repo)?;
     let mut redo = repo.state().redo.clone();
     let next = redo.pop().ok_or_else(|| nothing("redo"))?;
     let goal = at(repo, next)?.ok_or_else(|| nothing("redo"))?;
@@ -177,13 +179,15 @@ impl Step {
             Ok(())
         };
         let target = self.goal.head_target();
+        // What a merge that waits has put there, or taken away, is not the undone operation's.
+        let merging = Unfinished::of(repo)?.is_some();
         let checkout = match target {
             Some(target) if worktree => {
                 let switch = Switch {
                     operation: name,
                     target,
-                    whole: self.overlay.is_none(),
-                    scope: &|_, _| true,
+                    whole: self.overlay.is_none() && !merging,
+                    scope: &|_, _| !merging,
                     local: Local::RefuseNew,
                     edit: &edit,
                     overlay: self.overlay,

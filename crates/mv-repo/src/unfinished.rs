@@ -184,6 +184,15 @@ impl Unfinished {
         Ok(())
     }
 
+    /// Forgets a merge that is over: HEAD has moved on and the file was left, by a kill or because
+    /// what ended the merge was done again. If HEAD came back it would look like one that waits.
+    pub(crate) fn clear_ended(repo: &Repo) -> Result<()> {
+        match Unfinished::of(repo)? {
+            Some(_) => Ok(()),
+            None => Unfinished::clear(repo),
+        }
+    }
+
     /// Refuses an operation that would leave an unfinished merge without saying so.
     pub(crate) fn refuse(repo: &Repo) -> Result<()> {
         match Unfinished::of(repo)? {

@@ -248,6 +248,60 @@ fn going_back_keeps_what_was_edited_for_undo() {
 }
 
 #[test]
+fn undoing_a_side_that_was_taken_leaves_the_rest_of_the_merge_alone() {
+    let sandbox = forked(
+        &[("a.py", "0\n"), ("b.py", "0\n"), ("gone.py", "0\n")],
+        &[("a.py", "1\n"), ("b.py", "1\n")],
+        &[("a.py", "2\n"), ("b.py", "2\n"), ("gone.py", "-"), ("new.py", "2\n")],
+    );
+    conflicts(&sandbox, &["side"]);
+    let waiting = sandbox.files();
+    sandbox.ok(&["merge", "--theirs", "--", "a.py"]);
+    let taken = sandbox.files();
+    sandbox.ok(&["undo"]);
+    waiting.assert_same(&sandbox.files(), "what the merge deleted does not come back");
+    sandbox.ok(&["redo"]);
+    taken.assert_same(&sandbox.files(), "nor does it with a redo");
+    sandbox.ok(&["merge", "--theirs", "--", "b.py"]);
+    sandbox.ok(&["commit"]);
+    assert!(!sandbox.exists("gone.py") && sandbox.exists("new.py"));
+    assert_eq!((parents(&sandbox), text(&sandbox, "a.py")), (2, "2\n".into()));
+}
+
+#[test]
+fn values_that_one_side_changed_are_merged_alike_with_and_without_conflicts() {
+    let sandbox = Sandbox::new();
+    let version = |text: &str, lr: &str| {
+        sandbox.write("a.py", text);
+        sandbox.ok(&["commit", "-m", lr, "--param", lr]);
+    };
+    version("0\n", "lr=1");
+    sandbox.ok(&["checkout", "-b", "side"]);
+    version("2\n", "lr=2");
+    sandbox.ok(&["checkout", "main"]);
+    version("1\n", "lr=1");
+    conflicts(&sandbox, &["side"]);
+    sandbox.write("a.py", "3\n");
+    sandbox.ok(&["commit"]);
+    assert_eq!(sandbox.json(&["show"])["params"], serde_json::json!({ "lr": 2 }));
+}
+
+#[test]
+fn a_merge_that_is_over_does_not_come_back_with_head() {
+    let sandbox = forked(&[("a.py", "0\n")], &[("a.py", "1\n")], &[("a.py", "2\n")]);
+    conflicts(&sandbox, &["side"]);
+    sandbox.write("a.py", "3\n");
+    sandbox.ok(&["commit"]);
+    sandbox.ok(&["undo"]);
+    sandbox.ok(&["redo"]);
+    assert_eq!(parents(&sandbox), 2);
+    sandbox.ok(&["reset", "HEAD~1"]);
+    assert_eq!(sandbox.json(&["status"])["unfinished"], Value::Null);
+    sandbox.commit("on its own");
+    assert_eq!(parents(&sandbox), 1);
+}
+
+#[test]
 fn forced_ways_out_leave_no_merge_behind() {
     for args in [
         &["checkout", "--force", "HEAD"][..],
@@ -396,6 +450,40 @@ fn criss_cross_histories_merge_on_the_merge_of_their_bases() {
     assert_eq!(text(&sandbox, "t"), lines("ONE", "SEVEN"));
     clean(&sandbox);
     sandbox.sound();
+}
+
+#[test]
+fn criss_cross_histories_of_many_files_merge_in_a_moment() {
+    let sandbox = Sandbox::new();
+    let write = |from: &str, to: &str| {
+        for n in 0..1500 {
+            let path = format!("f{n:04}");
+            let text = if from.is_empty() { "1\n2\n3\n".into() } else { text(&sandbox, &path) };
+            sandbox.write(&path, text.replace(from, to));
+        }
+    };
+    (0..1500).for_each(|n| sandbox.write(format!("f{n:04}"), "1\n2\n3\n4\n5\n"));
+    sandbox.commit("base");
+    sandbox.ok(&["checkout", "-b", "side"]);
+    write("1", "one");
+    sandbox.commit("theirs");
+    sandbox.ok(&["checkout", "main"]);
+    write("5", "five");
+    let ours = sandbox.commit("ours");
+    sandbox.ok(&["merge", "side"]);
+    sandbox.ok(&["checkout", "side"]);
+    sandbox.ok(&["merge", &ours]);
+    sandbox.write("x", "x");
+    sandbox.commit("x");
+    sandbox.ok(&["checkout", "main"]);
+    sandbox.write("y", "y");
+    sandbox.commit("y");
+    let start = std::time::Instant::now();
+    sandbox.ok(&["merge", "side"]);
+    // A look-up of each file from the root took a quarter of a minute.
+    assert!(start.elapsed().as_secs() < 8, "{:?}", start.elapsed());
+    assert_eq!(text(&sandbox, "f0007"), "one\n2\n3\n4\nfive\n");
+    clean(&sandbox);
 }
 
 #[test]

@@ -267,8 +267,13 @@ impl Leftovers {
             of_merge.extend(put.iter().map(|(path, _)| path.clone()));
             entries.extend(put);
             // Taking their side of a conflict puts there what the merge itself had not.
+            let concerned = |path: &RepoPath| {
+                let is_conflict =
+                    |at: &RepoPath| merge.conflicts.binary_search_by(|c| c.path.cmp(at)).is_ok();
+                is_conflict(path) || path.ancestors().any(|dir| is_conflict(&dir))
+            };
             for (path, entry) in changes(merge.theirs)? {
-                if merge.conflicts.iter().any(|c| path.starts_with(&c.path)) {
+                if concerned(&path) {
                     of_merge.insert(path.clone());
                     entries.entry(path).or_insert(entry);
                 }

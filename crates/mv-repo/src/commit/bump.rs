@@ -1,6 +1,6 @@
 //! What a commit with `--bump` looks at before it stores anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mv_graph::{Component, Manifest, Mode, RepoPath};
 use mv_store::Hash;
@@ -47,6 +47,11 @@ fn refuse_opaque_models(
     snapshot: &mut Snapshot,
     session: &Session,
 ) -> Result<()> {
+    // One listing: a look-up for each file would decode its directory's tree as often.
+    let base: HashMap<RepoPath, Hash> = mv_graph::diff::list(repo.store(), base)?
+        .into_iter()
+        .map(|file| (file.path, file.entry.id))
+        .collect();
     let mut opaque: BTreeMap<RepoPath, Hash> = BTreeMap::new();
     for candidate in &snapshot.candidates {
         let Some(now) = candidate.now else { continue };
@@ -54,12 +59,11 @@ fn refuse_opaque_models(
         if !file || now.component != Component::Model || !covered(&options.paths, &candidate.path) {
             continue;
         }
-        let Some((_, before)) = mv_graph::diff::lookup(repo.store(), base, &candidate.path)? else {
-            continue;
-        };
+        let Some(before) = base.get(&candidate.path) else { continue };
+        session.progress.check()?;
         let source = FileBytes::working(&snapshot.root, &candidate.path)?;
         if bump::is_opaque(&candidate.path, &source)? {
-            opaque.insert(candidate.path.clone(), before.id);
+            opaque.insert(candidate.path.clone(), *before);
         }
     }
     if opaque.is_empty() {
@@ -68,7 +72,8 @@ fn refuse_opaque_models(
     // A file that was only touched did not change.
     snapshot.examine_some(Depth::Content, &|c| opaque.contains_key(&c.path), session)?;
     let same = |path: &RepoPath, id: &Hash| {
-        let content = snapshot.candidates.iter().find(|c| c.path == *path).and_then(|c| c.content);
+        let at = snapshot.candidates.binary_search_by(|c| c.path.cmp(path)).ok();
+        let content = at.and_then(|at| snapshot.candidates.get(at)).and_then(|c| c.content);
         content.is_some_and(|content| content.entry.id == *id)
     };
     let paths: Vec<_> =

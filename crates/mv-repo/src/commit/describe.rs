@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mv_graph::{ComponentRef, Manifest};
+use mv_graph::{ComponentRef, Manifest, Scalar};
 use mv_store::StoreWriter;
 
 use super::CommitOptions;
@@ -57,7 +57,7 @@ pub(super) fn describe(
 }
 
 /// The values that no file gave and that stay: of the version that is amended, or of both sides of
-/// a merge, where ours count.
+/// a merge, as the version that the merge left has them.
 fn typed(
     repo: &Repo,
     snapshot: &Snapshot,
@@ -74,7 +74,16 @@ fn typed(
         params.extend(side_params);
         metrics.extend(side_metrics);
     }
+    if let Some(left) = merging {
+        params = among(&left.params, &params);
+        metrics = among(&left.metrics, &metrics);
+    }
     Ok((params, metrics))
+}
+
+/// Those values that have one of these names.
+fn among(values: &[(String, Scalar)], names: &measures::Values) -> measures::Values {
+    values.iter().filter(|(name, _)| names.contains_key(name)).cloned().collect()
 }
 
 /// Adds what is around the project now: its environment, and the git commit beside it. What cannot

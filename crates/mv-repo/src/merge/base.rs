@@ -5,12 +5,12 @@
 //! texts are merged by line (with markers, where they contradict each other, as git does), and what
 //! cannot be merged has no base.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Cursor;
 use std::path::Path;
 
 use mv_graph::diff::{self, Change, ChangeKind};
-use mv_graph::{Component, FileEntry, Manifest, Mode, RepoPath, walk};
+use mv_graph::{Component, FileEntry, Manifest, RepoPath, walk};
 use mv_store::{Hash, Kind, Store, StoreWriter, Task, id_of};
 
 use super::plan::{self, Manner, Side, Texts};
@@ -23,6 +23,10 @@ use crate::text_merge::{self, Favor, Labels, MAX_TEXT};
 const MOST_BASES: usize = 8;
 /// How often the bases of bases are looked for.
 const DEPTH: usize = 3;
+/// Bytes of merged texts that are kept in memory; of files beyond that there is no base.
+const MOST_TEXT: usize = 128 << 20;
+
+type Entry = (Component, FileEntry);
 
 /// A version, or one made in memory.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +34,7 @@ pub(crate) struct Base {
     /// None stands for a version without files.
     pub(crate) manifest: Option<Manifest>,
     /// What differs from it.
-    differs: BTreeMap<RepoPath, Option<(Component, FileEntry)>>,
+    differs: BTreeMap<RepoPath, Option<Entry>>,
 }
 
 impl Base {
@@ -47,10 +51,10 @@ impl Base {
         }
         let mut changes: BTreeMap<RepoPath, Change> =
             changes.into_iter().map(|c| (c.path.clone(), c)).collect();
-        let paths: BTreeSet<&RepoPath> = self.differs.keys().chain(other.differs.keys()).collect();
+        let paths: HashSet<&RepoPath> = self.differs.keys().chain(other.differs.keys()).collect();
+        let (mut before, mut after) = (self.at(repo, &paths)?, other.at(repo, &paths)?);
         for path in paths {
-            let (from, to) = (self.at(repo, path)?, other.at(repo, path)?);
-            match change(path, from, to) {
+            match change(path, before.remove(path), after.remove(path)) {
                 Some(change) => drop(changes.insert(path.clone(), change)),
                 None => drop(changes.remove(path)),
             }
@@ -58,23 +62,29 @@ impl Base {
         Ok(changes.into_values().collect())
     }
 
-    fn at(&self, repo: &Repo, path: &RepoPath) -> Result<Option<(Component, FileEntry)>> {
-        if let Some(entry) = self.differs.get(path) {
-            return Ok(*entry);
+    /// What is at some paths. One walk over all files: a look-up for each path would decode its
+    /// directory's tree as often.
+    fn at(&self, repo: &Repo, paths: &HashSet<&RepoPath>) -> Result<HashMap<RepoPath, Entry>> {
+        let mut found = HashMap::new();
+        if let Some(manifest) = &self.manifest {
+            diff::visit_files(repo.store(), manifest, &mut |path, component, entry| {
+                if paths.contains(&path) {
+                    found.insert(path, (component, entry));
+                }
+                Ok(())
+            })?;
         }
-        let Some(manifest) = &self.manifest else { return Ok(None) };
-        let found = diff::lookup(repo.store(), manifest, path)?;
-        // A directory with something in it is no entry of its own.
-        let empty = crate::snapshot::empty_dir().id;
-        Ok(found.filter(|(_, e)| e.mode != Mode::Dir || e.id == empty))
+        for (path, entry) in &self.differs {
+            match entry {
+                Some(entry) => drop(found.insert(path.clone(), *entry)),
+                None => drop(found.remove(path)),
+            }
+        }
+        Ok(found)
     }
 }
 
-fn change(
-    path: &RepoPath,
-    from: Option<(Component, FileEntry)>,
-    to: Option<(Component, FileEntry)>,
-) -> Option<Change> {
+fn change(path: &RepoPath, from: Option<Entry>, to: Option<Entry>) -> Option<Change> {
     if from == to {
         return None;
     }
@@ -126,12 +136,23 @@ fn of_some(repo: &Repo, ancestors: &[Hash], blobs: &mut Blobs<'_>, depth: usize)
 pub(crate) struct Blobs<'a> {
     store: &'a Store,
     writer: Option<(&'a StoreWriter<'a>, &'a Task)>,
-    made: HashMap<Hash, Vec<u8>>,
+    /// None for one that there was no room for.
+    made: HashMap<Hash, Option<Vec<u8>>>,
+    room: usize,
 }
 
 impl<'a> Blobs<'a> {
     pub(crate) fn new(store: &'a Store) -> Blobs<'a> {
-        Blobs { store, writer: None, made: HashMap::new() }
+        Blobs { store, writer: None, made: HashMap::new(), room: MOST_TEXT }
+    }
+
+    fn hold(&mut self, id: Hash, text: Vec<u8>) {
+        if self.made.contains_key(&id) {
+            return;
+        }
+        let rest = self.room.checked_sub(text.len());
+        self.room = rest.unwrap_or(self.room);
+        self.made.insert(id, rest.map(|_| text));
     }
 
     /// From now on merged texts are stored.
@@ -146,7 +167,8 @@ impl Texts for Blobs<'_> {
             return Ok(None);
         }
         let bytes = match self.made.get(&entry.id) {
-            Some(bytes) => bytes.clone(),
+            Some(Some(bytes)) => bytes.clone(),
+            Some(None) => return Ok(None),
             None => self.store.get(Kind::Blob, &entry.id, MAX_TEXT)?,
         };
         Ok(Some(bytes).filter(|bytes| text_merge::is_text(bytes)))
@@ -156,15 +178,36 @@ impl Texts for Blobs<'_> {
         let len = text.len() as u64;
         let Some((writer, task)) = self.writer else {
             let id = id_of(Kind::Blob, &text);
-            self.made.insert(id, text);
+            self.hold(id, text);
             return Ok((id, len));
         };
         let stored =
             writer.put_file(Path::new("a merged text"), len, &mut Cursor::new(&text), task)?;
         if path.as_bytes() == PROJECT_FILE.as_bytes() {
             // It is asked for once more before it can be read from the repository.
-            self.made.insert(stored.0, text);
+            self.made.insert(stored.0, Some(text));
         }
         Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merged_texts_of_bases_take_a_bounded_amount_of_memory() {
+        let store = Store::open(Path::new("/nowhere"), &[]);
+        let mut blobs = Blobs::new(&store);
+        let path: RepoPath = "a".parse().unwrap();
+        let mut kept = Vec::new();
+        for first in [b'a', b'b', b'b', b'c'] {
+            let (id, bytes) = blobs.keep(&path, vec![first; 8]).unwrap();
+            kept.push(FileEntry { mode: mv_graph::Mode::File, id, bytes });
+            blobs.room = blobs.room.min(8);
+        }
+        let mut there = |n: usize| blobs.read(&kept[n]).unwrap().is_some();
+        assert!(there(0) && there(1) && there(2), "what there was room for");
+        assert!(!there(3), "and the rest is no text that can be merged");
     }
 }

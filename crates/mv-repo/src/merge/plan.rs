@@ -102,9 +102,9 @@ pub(crate) fn plan(
     work.others()?;
     work.clashes();
     let mut plan = work.plan;
-    plan.merged.retain(|path| !plan.conflicts.iter().any(|c| c.path == *path));
     plan.merged.sort();
     plan.conflicts.sort_by(|a, b| a.path.cmp(&b.path));
+    plan.merged.retain(|path| plan.conflicts.binary_search_by(|c| c.path.cmp(path)).is_err());
     Ok(plan)
 }
 
