@@ -29,7 +29,7 @@ use bump::bump_plan;
 use describe::describe;
 use store::store_candidates;
 
-pub(crate) use describe::around;
+pub(crate) use describe::{around, blank};
 pub(crate) use store::store_trees;
 
 /// What to record beside the files.

@@ -8,7 +8,7 @@ use mv_graph::diff::ListedFile;
 use mv_graph::{Manifest, Mode, RepoPath};
 use mv_store::{Hash, Kind, PackId, StoreWriter, Unit};
 
-use crate::commit::store_trees;
+use crate::commit::{blank, store_trees};
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
@@ -71,19 +71,7 @@ pub(crate) fn keep(
     }
     let version = |files: &[ListedFile], parents: Vec<Hash>, message: String| {
         let (components, _) = store_trees(files, &writer)?;
-        let manifest = Manifest {
-            parents,
-            components,
-            environment: None,
-            model_name: repo.config().map(|config| config.name).unwrap_or_default(),
-            params: Vec::new(),
-            metrics: Vec::new(),
-            metadata: Vec::new(),
-            message,
-            author: session.author.clone(),
-            created: session.now,
-            source: None,
-        };
+        let manifest = Manifest { parents, components, ..blank(repo, message, session) };
         Ok::<Hash, Error>(writer.put(Kind::Manifest, &manifest.encode()?)?)
     };
     let placed = version(placed, Vec::new(), format!("what `{operation}` put in place"))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mv_graph::{ComponentRef, Manifest, Scalar};
-use mv_store::StoreWriter;
+use mv_store::{Hash, StoreWriter};
 
 use super::CommitOptions;
 use crate::environment;
@@ -84,6 +84,23 @@ fn typed(
 /// Those values that have one of these names.
 fn among(values: &[(String, Scalar)], names: &measures::Values) -> measures::Values {
     values.iter().filter(|(name, _)| names.contains_key(name)).cloned().collect()
+}
+
+/// A manifest that says nothing yet: no parents, no files.
+pub(crate) fn blank(repo: &Repo, message: String, session: &Session) -> Manifest {
+    Manifest {
+        parents: Vec::new(),
+        components: [ComponentRef { tree: Hash::ZERO, files: 0, bytes: 0 }; 4],
+        environment: None,
+        model_name: repo.config().map(|config| config.name).unwrap_or_default(),
+        params: Vec::new(),
+        metrics: Vec::new(),
+        metadata: Vec::new(),
+        message,
+        author: session.author.clone(),
+        created: session.now,
+        source: None,
+    }
 }
 
 /// Adds what is around the project now: its environment, and the git commit beside it. What cannot

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use mv_graph::diff::{self, ListedFile};
-use mv_graph::{ComponentRef, Manifest, Mode, RepoPath, Scalar};
+use mv_graph::{Manifest, Mode, RepoPath, Scalar};
 use mv_store::{Hash, Kind, StoreWriter};
 
 use super::base::{Base, Blobs};
 use super::plan::{self, Manner, Plan, Side, Texts};
-use crate::commit::{around, store_trees};
+use crate::commit::{around, blank, store_trees};
 use crate::config::{PROJECT_FILE, ProjectConfig};
 use crate::error::{Error, Result};
 use crate::renames::renames;
@@ -137,21 +137,4 @@ fn merged_values(
             .map(|value| ((*name).clone(), value))
     };
     names.iter().filter_map(value).collect()
-}
-
-/// A manifest without files.
-pub(super) fn blank(repo: &Repo, message: String, session: &Session) -> Manifest {
-    Manifest {
-        parents: Vec::new(),
-        components: [ComponentRef { tree: Hash::ZERO, files: 0, bytes: 0 }; 4],
-        environment: None,
-        model_name: repo.config().map(|config| config.name).unwrap_or_default(),
-        params: Vec::new(),
-        metrics: Vec::new(),
-        metadata: Vec::new(),
-        message,
-        author: session.author.clone(),
-        created: session.now,
-        source: None,
-    }
 }

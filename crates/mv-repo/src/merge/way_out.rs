@@ -5,9 +5,9 @@ use mv_graph::diff::{self, ListedFile};
 use mv_graph::{Manifest, RepoPath};
 use mv_store::{Hash, Kind, StoreWriter};
 
-use super::build::blank;
 use super::cut_off;
 use crate::checkout::{CheckoutOutcome, Fresh, Local, Switch, run};
+use crate::commit::blank;
 use crate::commit::store_trees;
 use crate::error::{Error, Result};
 use crate::mark::Mark;
