@@ -61,11 +61,12 @@ impl Labels {
         format!(">>>>>>> {}", self.theirs)
     }
 
-    /// Whether a text still has a marker line of a merge under these labels.
+    /// Whether a text still has a marker line of a merge under these labels. White space that an
+    /// editor left at its end does not hide it.
     pub(crate) fn are_in(&self, text: &[u8]) -> bool {
         let (opening, closing) = (self.opening(), self.closing());
         text.split(|b| *b == b'\n').any(|line| {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let line = line.trim_ascii_end();
             line == opening.as_bytes() || line == closing.as_bytes()
         })
     }
@@ -303,6 +304,7 @@ mod tests {
         let (text, _) = merged("b\n", "o\n", "t\n");
         assert!(labels().are_in(text.as_bytes()));
         assert!(labels().are_in(text.replace('\n', "\r\n").as_bytes()));
+        assert!(labels().are_in(text.replace('\n', " \t\n").as_bytes()));
         assert!(!labels().are_in(b"a\n=======\n<<<<<<< mainly\n"));
     }
 

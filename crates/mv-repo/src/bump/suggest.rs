@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 
 use mv_graph::diff::{Change, changes};
-use mv_graph::{Component, FileEntry, Manifest, Mode, RepoPath, Scalar};
+use mv_graph::{Component, FileEntry, Manifest, RepoPath, Scalar};
 use mv_store::{Hash, Progress, Store};
 
 use super::architecture;
@@ -20,7 +20,7 @@ use super::columns;
 use super::tensors::{self, Content, Weights};
 use super::{Advice, BumpKind, Suggestion, named};
 use crate::error::Result;
-use crate::file_bytes::FileBytes;
+use crate::file_bytes::{FileBytes, is_file};
 use crate::repo::Repo;
 
 /// The param or metadata that says which features a model takes.
@@ -304,10 +304,6 @@ impl<'a> Look<'a> {
 enum Readable {
     Yes,
     No,
-}
-
-fn is_file(entry: &FileEntry) -> bool {
-    matches!(entry.mode, Mode::File | Mode::Exec)
 }
 
 /// Every param and metadata of that name, alone or at the end of a dotted one.

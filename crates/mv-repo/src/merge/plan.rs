@@ -22,6 +22,7 @@ use mv_graph::{Component, FileEntry, Mode, RepoPath};
 
 use crate::config::{PROJECT_FILE, ProjectConfig};
 use crate::error::Result;
+use crate::file_bytes::is_file;
 use crate::renames::Rename;
 use crate::text_merge::{self, Favor, Labels};
 use crate::unfinished::{Conflict, ConflictKind};
@@ -417,10 +418,6 @@ impl Work<'_> {
         }
         found
     }
-}
-
-fn is_file(entry: &FileEntry) -> bool {
-    matches!(entry.mode, Mode::File | Mode::Exec)
 }
 
 fn is_dir(entry: Option<FileEntry>) -> bool {
