@@ -154,8 +154,21 @@ fn complaint(text: &str, word: Option<&str>) -> Failure {
     }
     let help = usage.or(word.map(|w| format!("see `mv {w} --help`")));
     let help = help.unwrap_or_else(|| "see `mv --help`".to_owned());
+    let tip = tip.map(|tip| nearest_first(&tip));
     let hint = tip.map_or(help.clone(), |tip| format!("{}; {help}", backticks(&tip)));
     Failure::usage(backticks(&message)).hint(hint)
+}
+
+/// clap lists several near names with the nearest one last; people read the first.
+fn nearest_first(tip: &str) -> String {
+    match tip.split_once(" exist: ") {
+        Some((what, names)) => {
+            let names: Vec<&str> = names.split(", ").collect();
+            let names = names.into_iter().rev().collect::<Vec<_>>().join(", ");
+            format!("{what} exist: {names}")
+        }
+        None => tip.to_owned(),
+    }
 }
 
 /// The help of the command that a usage line is about.
@@ -217,6 +230,13 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Example"), "{}", command.get_name());
         }
+    }
+
+    #[test]
+    fn of_several_near_commands_the_nearest_is_named_first() {
+        let hint = complaint_about("comit").hint.unwrap();
+        assert!(hint.starts_with("some similar subcommands exist: `commit`, "), "{hint}");
+        assert!(hint.ends_with("; see `mver --help`"), "{hint}");
     }
 
     #[test]

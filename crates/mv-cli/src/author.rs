@@ -69,7 +69,19 @@ fn user_file(host: &Host) -> Result<Partial> {
 
 fn login(host: &Host) -> String {
     let name = host.text_variable("USER").or_else(|| host.text_variable("LOGNAME"));
-    name.map_or_else(|| host.uid.to_string(), str::to_owned)
+    let name = name.map(str::to_owned).or_else(|| account(host));
+    name.unwrap_or_else(|| host.uid.to_string())
+}
+
+/// The login of the user as the system's file of users has it: in a container no variable names it.
+fn account(host: &Host) -> Option<String> {
+    let users = std::fs::read(host.system_root.as_ref()?.join("etc/passwd")).ok()?;
+    let users = String::from_utf8_lossy(&users);
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _password, uid) = (fields.next()?, fields.next()?, fields.next()?);
+        (uid.parse() == Ok(host.uid) && !name.is_empty()).then(|| name.to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -93,6 +105,19 @@ mod tests {
         let nobody = person(&host, Partial::default()).unwrap();
         assert_eq!((nobody.name.as_str(), nobody.email.as_str()), ("1000", "1000@machine"));
         host.set("LOGNAME", "ada");
+        assert_eq!(person(&host, Partial::default()).unwrap().email, "ada@machine");
+    }
+
+    #[test]
+    fn without_variables_the_login_is_that_of_the_systems_users() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("etc")).unwrap();
+        let users =
+            "root:x:0:0:root:/root:/bin/sh\nbroken\nada:x:1000:1000:Ada:/home/ada:/bin/sh\n";
+        std::fs::write(dir.path().join("etc/passwd"), users).unwrap();
+        let mut host = host();
+        host.variables.clear();
+        host.system_root = Some(dir.path().to_path_buf());
         assert_eq!(person(&host, Partial::default()).unwrap().email, "ada@machine");
     }
 

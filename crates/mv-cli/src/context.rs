@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::author::{self, Partial};
 use crate::failure::{Failure, Result};
 use crate::host::Host;
+use crate::passthrough;
 use crate::signals;
 use crate::suggest;
 use crate::ui::Ui;
@@ -29,6 +30,8 @@ pub(crate) struct Context<'h> {
     command: Option<&'static str>,
     /// Names of the repository that was opened, for "did you mean".
     names: RefCell<Vec<String>>,
+    /// The folder of the repository that was opened.
+    root: RefCell<Option<PathBuf>>,
 }
 
 impl<'h> Context<'h> {
@@ -39,7 +42,15 @@ impl<'h> Context<'h> {
         host: &'h Host,
     ) -> Context<'h> {
         let ui = Ui::new(&global, host);
-        Context { host, ui, progress: Progress::new(), global, command, names: RefCell::default() }
+        Context {
+            host,
+            ui,
+            progress: Progress::new(),
+            global,
+            command,
+            names: RefCell::default(),
+            root: RefCell::default(),
+        }
     }
 
     /// Installs the signal handlers and checks `-C`.
@@ -132,6 +143,7 @@ impl<'h> Context<'h> {
         };
         session.author = author::person(self.host, user)?;
         self.names.replace(names(&repo));
+        self.root.replace(Some(repo.root().to_path_buf()));
         Ok((repo, session))
     }
 
@@ -150,8 +162,64 @@ impl<'h> Context<'h> {
         finished.unwrap_or_else(|failure| self.ui.fail(&failure))
     }
 
+    /// A revision that is unknown for a reason that can be seen: there are no versions yet, its name
+    /// is known and only the step from there leads nowhere, or it is a file.
+    fn better_known(&self, failure: Failure) -> Failure {
+        let Some(text) = failure.unknown.clone() else { return failure };
+        let told = |hint: String| Failure { unknown: None, ..failure.clone() }.hint(hint);
+        let (name, step) = match text.find(STEPS) {
+            Some(at) => text.split_at(at),
+            None => (text.as_str(), ""),
+        };
+        let known = self.names.borrow().iter().any(|known| known == name);
+        if name == "HEAD" && !known {
+            let message = "there are no versions yet".to_owned();
+            return Failure {
+                message,
+                ..told("make the first with `mv commit -m MESSAGE`".into())
+            };
+        }
+        let shown = passthrough::quote(name.as_ref());
+        match step.as_bytes() {
+            [b'@', ..] if name == "HEAD" => {
+                return told("see where it stood with `mv reflog`".to_owned());
+            }
+            [b'@', ..] if known => {
+                return told(format!(
+                    "see where it stood with `mv reflog`, or `mv stage history {shown}` for a stage"
+                ));
+            }
+            [_, ..] if known => {
+                return told(format!(
+                    "list the versions before it with `mv log --oneline {shown}`"
+                ));
+            }
+            _ => {}
+        }
+        match (self.file(&text), self.command) {
+            (Some(_), Some(command @ ("diff" | "log" | "checkout"))) => {
+                let file = passthrough::quote(text.as_ref());
+                told(format!("to name a path: `mv {command} -- {file}`"))
+            }
+            (Some(path), Some(command @ ("ls" | "cat"))) => {
+                let file = passthrough::quote(format!("HEAD:{path}").as_ref());
+                told(format!("to name a path: `mv {command} {file}`"))
+            }
+            _ => failure,
+        }
+    }
+
+    /// The path in the repository of something that is there under this name.
+    fn file(&self, text: &str) -> Option<String> {
+        let path = self.cwd().ok()?.join(text);
+        path.symlink_metadata().ok()?;
+        let root = self.root.borrow();
+        Some(path.strip_prefix(root.as_deref()?).ok()?.to_str()?.to_owned())
+    }
+
     /// Adds the near name of an unknown one, and the command's help when nothing better is known.
     fn with_hint(&self, failure: Failure) -> Failure {
+        let failure = self.better_known(failure);
         let names = self.names.borrow();
         let near = failure.unknown.as_deref().and_then(|text| suggest::nearest(text, &names));
         match near {
@@ -169,6 +237,9 @@ impl<'h> Context<'h> {
     }
 }
 
+/// What follows a name in a revision: `~2`, `^`, `@{1}`.
+const STEPS: [char; 3] = ['~', '^', '@'];
+
 /// The only rule that stands against opening is about who owns the folder.
 fn refused_to_open(error: mv_repo::Error) -> Failure {
     let policy = matches!(error, mv_repo::Error::Policy { .. });
@@ -182,11 +253,14 @@ fn refused_to_open(error: mv_repo::Error) -> Failure {
 
 fn names(repo: &Repo) -> Vec<String> {
     let state = repo.state();
+    let numbered = state.tags.iter().any(|t| t.target.is_some() && t.is_semver());
+    let latest = numbered.then_some("latest");
+    let head = state.head_target().map(|_| "HEAD");
     let branches = state.branches.iter().map(|b| b.name.as_str());
     let tags = state.tags.iter().filter(|t| t.target.is_some()).map(|t| t.name.as_str());
     let played = state.stages.iter().filter(|s| s.target.is_some());
     let stages = played.map(|s| s.name.as_str());
-    branches.chain(tags).chain(stages).chain(["HEAD", "latest"]).map(str::to_owned).collect()
+    branches.chain(tags).chain(stages).chain(head).chain(latest).map(str::to_owned).collect()
 }
 
 /// The nearest directory at or above `start` that holds `.mv`; nothing in it is read.

@@ -7,6 +7,7 @@ use mv_graph::RepoPath;
 use serde::Serialize;
 
 use crate::format;
+use crate::passthrough;
 
 /// The answer is no.
 pub(crate) const NO: u8 = 1;
@@ -166,6 +167,8 @@ impl From<mv_repo::Error> for Failure {
                 "correct the file, or name others as `files` under `[params]` or `[metrics]` in `mv.toml`",
             ),
             E::Io { path, source, .. } => system(message, &path, &source),
+            E::Invalid { ref what, .. } if what.contains("mv.toml") => Failure::new("usage", USAGE, message)
+                .hint("correct it in an editor, or take the recorded one with `mv restore mv.toml`"),
             // Invalid, UnknownKey, BadName and whatever the library adds: the caller's input.
             _ => Failure::new("usage", USAGE, message),
         }
@@ -229,20 +232,35 @@ impl From<mv_store::Error> for Failure {
 /// What the system refused, with what a user can do about it.
 fn system(message: String, path: &Path, source: &io::Error) -> Failure {
     let failure = Failure::new("system", SYSTEM, message);
-    let shown = format::text(&path.to_string_lossy());
+    // A file that could not be made is not there to be looked at.
+    let there = path.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(path);
+    let shown = passthrough::quote(format::text(&there.to_string_lossy()).as_ref());
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => failure
             .hint(format!(
                 "nothing was lost: free some space (`df -h {shown}`), then run it again"
             )),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            failure.hint(format!("see who may write there with `ls -ld {shown}`"))
+            failure.hint(format!("see who may read and write there with `ls -ld {shown}`"))
         }
         // Too many open files, of the process or of the machine, have no kind of their own.
         _ if matches!(source.raw_os_error(), Some(23 | 24)) => {
             failure.hint("allow more open files with `ulimit -n 1024`, then run it again")
         }
         _ => failure.hint("nothing was lost: look with `mv status`, then run it again"),
+    }
+}
+
+/// A file of the command line that cannot be written.
+pub(crate) fn not_written(path: &Path, source: &io::Error) -> Failure {
+    let shown = format::text(&path.to_string_lossy());
+    let failure = system(format!("cannot write `{shown}`: {source}"), path, source);
+    match path.parent() {
+        Some(folder) if source.kind() == ErrorKind::NotFound => {
+            let folder = passthrough::quote(format::text(&folder.to_string_lossy()).as_ref());
+            failure.hint(format!("make its folder first: `mkdir -p {folder}`"))
+        }
+        _ => failure,
     }
 }
 

@@ -218,6 +218,37 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_no_revisions_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut runs = 0_u8;
+        let mut go = |line: &str| {
+            let (mut host, out, err) = host_in(dir.path());
+            host.set("MV_TRUST_ANY_OWNER", "1");
+            runs += 1;
+            let run_number = runs;
+            host.random = Box::new(move || Ok([run_number; 32]));
+            let code = run(line.split_whitespace().map(OsString::from).collect(), &host);
+            (code, out.text(), err.text())
+        };
+        assert_eq!(go("init").0, 0);
+        let (code, _, err) = go("show");
+        assert_eq!(code, 2);
+        assert!(err.starts_with("error: there are no versions yet\n"), "{err}");
+        let (code, out, _) = go("checkout -b early");
+        assert_eq!(code, 0);
+        assert!(out.starts_with("on branch early, no versions yet\n"), "{out}");
+        assert_eq!(go("commit -m first").0, 0);
+        let (code, _, err) = go("diff mv.toml");
+        assert_eq!(code, 2);
+        assert!(err.ends_with("hint: to name a path: `mver diff -- mv.toml`\n"), "{err}");
+        let (_, _, err) = go("show HEAD~7");
+        assert!(err.ends_with("`mver log --oneline HEAD`\n"), "{err}");
+        let (code, out, _) = go("diff --json -- nothing");
+        assert_eq!((code, out.lines().count()), (2, 1), "{out}");
+        assert_eq!(go("diff -- mv.toml").0, 0);
+    }
+
+    #[test]
     fn control_bytes_of_the_command_line_do_not_reach_the_terminal() {
         let dir = tempfile::tempdir().unwrap();
         let (host, _, err): (_, Shared, Shared) = host_in(dir.path());

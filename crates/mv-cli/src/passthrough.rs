@@ -201,7 +201,7 @@ fn is_command(word: &str) -> bool {
 }
 
 /// A word as a shell would read it back.
-fn quote(word: &OsStr) -> String {
+pub(crate) fn quote(word: &OsStr) -> String {
     let text = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+~^{}".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -53,7 +53,7 @@ fn the_first_fall_is_named_with_what_changed_there_and_the_others_after_it() {
         "number 3",
         "n.txt",
         "lr 1 -> 3",
-        "0.9 -> nan",
+        "0.9 -> NaN",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }

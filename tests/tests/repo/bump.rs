@@ -110,7 +110,7 @@ fn other_inputs_of_an_onnx_model_are_major() {
     let file = |bytes| vec![("models/m.onnx", bytes)];
     for (after, reason) in [
         (onnx("x", 5), r#"input "x" changed"#),
-        (onnx("y", 4), r#"input "x" removed from models/m.onnx and 1 more"#),
+        (onnx("y", 4), r#"input "x" removed from models/m.onnx and 1 more change"#),
     ] {
         let (kind, told) = auto(file(onnx("x", 4)), file(after));
         assert_eq!(kind, "major");
@@ -236,8 +236,7 @@ fn the_strongest_rule_wins_and_the_others_of_its_kind_are_counted() {
     let before = [model(&[HEAD, BODY]), data("data/t.csv", "a,b\n1,2\n")].concat();
     let grown = ("body.weight", "F32", &[64, 9][..], 2);
     let after = [model(&[HEAD, grown]), data("data/t.csv", "c\n2\n")].concat();
-    let reason =
-        r#"tensor "body.weight" reshaped [64, 8] -> [64, 9] in models/m.safetensors and 2 more"#;
+    let reason = r#"tensor "body.weight" reshaped [64, 8] -> [64, 9] in models/m.safetensors and 2 more changes"#;
     assert_eq!(auto(before, after), ("major".into(), reason.into()));
 }
 
@@ -349,7 +348,7 @@ fn a_number_that_was_ever_used_is_passed_over_and_the_reason_says_so() {
     let done = sandbox.json(&["commit", "-m", "four", "--bump", "minor"]);
     assert_eq!(done["version"], "v1.5.0");
     let reason = done["bump"]["reason"].as_str().unwrap();
-    assert_eq!(reason, "asked for since v1.2.0; v1.3.0 to v1.4.0 are taken");
+    assert_eq!(reason, "asked for, after v1.2.0; v1.3.0 to v1.4.0 are taken");
     // A patch of this branch is still free.
     sandbox.ok(&["checkout", "-b", "fix", "v1.2.0"]);
     sandbox.write("f", b"5");
@@ -409,7 +408,7 @@ fn the_working_tree_is_judged_before_it_is_committed() {
         let (repo, session) = lab.open();
         let (_, old) = repo.head_manifest().unwrap().unwrap();
         let changes = diff(&repo, &DiffOptions::default(), &session).unwrap().changes;
-        suggest_for_files(&repo, &old, &changes, &session.progress).unwrap()
+        suggest_for_files(&repo, &old, &changes, &[], &session.progress).unwrap()
     };
     let said = |advice: Advice| match advice {
         Advice::Bump(said) => format!("{}: {}", said.kind, said.reason),

@@ -126,7 +126,7 @@ params   from    to   delta
 lr      0.001  0.01  +0.009
 metrics  from    to  delta
 acc       0.5  0.75  +0.25
-suggested: major, tensor \"fc2.weight\" reshaped [2] -> [1, 2] in models/clf.safetensors and 2 more
+suggested: major, tensor \"fc2.weight\" reshaped [2] -> [1, 2] in models/clf.safetensors and 2 more changes
 ";
     assert_screen(&sandbox.ok(&["diff", "v1.0.0", "v1.1.0", "--stats"]), expected);
 }

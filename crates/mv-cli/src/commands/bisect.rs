@@ -191,7 +191,7 @@ fn step(fall: &Fall) -> String {
     } else {
         format!(" ({})", bisect_changes::signed(delta))
     };
-    let number = |n: f64| if n.is_nan() { "nan".to_owned() } else { n.to_string() };
+    let number = |n: f64| if n.is_nan() { "NaN".to_owned() } else { n.to_string() };
     format!("{} -> {}{delta}", number(fall.from), number(fall.to))
 }
 
@@ -286,7 +286,11 @@ impl<'a> Testing<'a> {
         while let Some(next) = self.search.next() {
             let version = self.version_of(&next)?;
             let steps = self.search.steps().saturating_sub(1);
-            ui.note(format!("testing {} (about {steps} more)", name(ui, &version, &next)));
+            let rest = match steps {
+                0 => "the last".to_owned(),
+                steps => format!("about {steps} more"),
+            };
+            ui.note(format!("testing {} ({rest})", name(ui, &version, &next)));
             let verdict = self.test(next)?;
             self.search.mark(&next, verdict);
         }

@@ -97,7 +97,10 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     };
     let done = commit(&repo, &options, &session).map_err(|error| match error {
         mv_repo::Error::NothingToCommit => env::nothing_to_commit(&repo, &session),
-        other => other.into(),
+        // The only rule that a commit can break is that of its tag's name.
+        other => {
+            Failure::from(other).policy_hint("choose another name; `mv tag` lists those taken")
+        }
     })?;
     let ui = &context.ui;
     shared::skipped(ui, &done.skipped);

@@ -6,11 +6,13 @@ use std::ffi::OsString;
 use mv_graph::Component;
 use mv_graph::diff::Change;
 use mv_repo::diff::{DiffOptions, DiffOutcome, Opaque, View, ViewOptions, diff, view};
-use mv_repo::{Repo, Session};
+use mv_repo::ls::ls;
+use mv_repo::{PathArg, Repo, Session};
 
 use crate::commands::{diff_json, diff_markdown, diff_screen, diff_words, shared};
 use crate::context::Context;
 use crate::failure::{Failure, INTERRUPTED, NO, Result};
+use crate::format;
 use crate::text_diff;
 
 /// Show what differs: code, data, tensors, packages, params and metrics
@@ -62,11 +64,15 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     let (repo, session) = context.open()?;
     let Args { from, to, only, no_renames, .. } = args;
     let paths = context.paths(&repo, &args.paths)?;
+    let (asked, asked_only) = (paths.clone(), only.clone());
     let found = diff(
         &repo,
         &DiffOptions { from, to, only, paths, no_renames, names_only: args.name_only },
         &session,
     )?;
+    if found.is_empty() {
+        must_be_known(context, &repo, &session, &found, args.paths.iter().zip(&asked))?;
+    }
     let ui = &context.ui;
     let inside = Inside::new(&repo, &session, &found, ViewOptions { stats: args.stats });
     if ui.json {
@@ -83,10 +89,46 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         return if ui.json { Ok(ui.complain(&failure)) } else { Err(failure) };
     }
     if found.is_empty() {
-        let (from, to) = (diff_words::side(&found.from), diff_words::side(&found.to));
-        ui.note(format!("no differences between {from} and {to}"));
+        let (from, to) = diff_words::sides(&found);
+        let only: Vec<String> = asked_only.iter().map(ToString::to_string).collect();
+        let place = match (only.as_slice(), asked.is_empty()) {
+            ([], true) => String::new(),
+            ([], false) => " in these paths".to_owned(),
+            (only, true) => format!(" in {}", only.join(", ")),
+            (only, false) => format!(" in {} in these paths", only.join(", ")),
+        };
+        ui.note(format!("no differences{place} between {from} and {to}"));
     }
     Ok(if args.exit_code && !found.is_empty() { NO } else { 0 })
+}
+
+/// Refuses a path that is in neither version and not in the working tree: a slip of the hand must
+/// not look like "no differences".
+fn must_be_known<'a>(
+    context: &Context<'_>,
+    repo: &Repo,
+    session: &Session,
+    found: &DiffOutcome,
+    paths: impl Iterator<Item = (&'a OsString, &'a PathArg)>,
+) -> Result<()> {
+    let cwd = context.cwd()?;
+    let mut missing =
+        paths.filter(|(word, _)| cwd.join(word).symlink_metadata().is_err()).peekable();
+    if missing.peek().is_none() {
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    for id in [found.from.id, found.to.id].into_iter().flatten() {
+        files.extend(ls(repo, &id.to_hex(), session)?);
+    }
+    match missing.find(|(_, path)| !files.iter().any(|file| path.covers(&file.path))) {
+        Some((word, _)) => {
+            let shown = format::text(&word.to_string_lossy());
+            Err(Failure::usage(format!("`{shown}` matches no file on either side"))
+                .hint("list the files of a version with `mv ls HEAD`"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What was found, and a look inside each file of it. A file that cannot be read does not keep the

@@ -14,6 +14,8 @@ use crate::ui::{Role, Ui};
 
 /// Tensors that are listed of one file.
 const TENSORS: usize = 20;
+/// Rows that are shown of the environment.
+const PACKAGES: usize = 20;
 /// Lines that are shown of a text among data and models.
 const LINES: usize = 20;
 /// Inputs, outputs and notes that are shown of a model.
@@ -48,11 +50,19 @@ pub(crate) fn print(ui: &Ui<'_>, inside: &Inside<'_>, stat: bool, context: u32) 
         }
     }
     for (headings, rows) in words::values(found) {
-        block(ui, headings, rows);
+        let packages = headings.first() == Some(&"environment");
+        let most = if packages && !ui.verbose { PACKAGES } else { usize::MAX };
+        let all = rows.len();
+        block(ui, headings, rows.into_iter().take(most).collect());
+        screen.more(all, most, "difference");
     }
     if stat && !found.changes.is_empty() {
         let files = format::count(found.changes.len() as u64, "file");
-        ui.line(format!("{files} changed, +{} -{} lines", total.added, total.removed));
+        let lines = match (total.added, total.removed) {
+            (0, 0) => String::new(),
+            (added, removed) => format!(", +{added} -{removed} lines"),
+        };
+        ui.line(format!("{files} changed{lines}"));
     }
     if let Some(suggested) = words::suggested(found) {
         ui.line(suggested);

@@ -17,13 +17,22 @@ const VALUE: usize = 60;
 
 /// `v1.0.0 → v1.1.0, 3 days later`.
 pub(crate) fn heading(found: &DiffOutcome) -> String {
-    let later = seconds_between(found).map(|n| format!(", {}", format::later(n)));
-    format!("{} → {}{}", side(&found.from), side(&found.to), later.unwrap_or_default())
+    let later = seconds_between(found).filter(|seconds| *seconds != 0);
+    let later = later.map(|n| format!(", {}", format::later(n)));
+    let (from, to) = sides(found);
+    format!("{from} → {to}{}", later.unwrap_or_default())
 }
 
-/// How a side is called.
-pub(crate) fn side(side: &DiffSide) -> String {
-    format::text(&side.label)
+/// How the sides are called. Two versions that were made in the same second and have no number are
+/// told apart by their ids.
+pub(crate) fn sides(found: &DiffOutcome) -> (String, String) {
+    let (from, to) = (&found.from, &found.to);
+    let alike = from.label == to.label && from.id != to.id;
+    let called = |side: &DiffSide| match side.id.filter(|_| alike) {
+        Some(id) => format!("{} ({})", format::text(&side.label), id.short()),
+        None => format::text(&side.label),
+    };
+    (called(from), called(to))
 }
 
 /// How much later the newer side was made, when both are versions.
@@ -98,11 +107,16 @@ pub(crate) fn model(model: &ModelDiff) -> String {
         parts.push(format!("{} in other files", model.elsewhere));
     }
     let after = parameters(to);
-    let before = match from.parameters == to.parameters {
-        true => String::new(),
-        false => format!("{} → ", format::quantity(from.parameters)),
+    let before = format::quantity(from.parameters);
+    let numbers = match (from.parameters, to.parameters) {
+        (from, to) if from == to => after,
+        // Rounded they look the same, and are not.
+        (from, to) if before == format::quantity(to) => {
+            format!("{after} ({:+})", i128::from(to) - i128::from(from))
+        }
+        _ => format!("{before} → {after}"),
     };
-    format!("{}; {before}{after}", parts.join(", "))
+    format!("{}; {numbers}", parts.join(", "))
 }
 
 fn parameters(summary: &ModelSummary) -> String {

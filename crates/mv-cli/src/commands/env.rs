@@ -9,7 +9,7 @@ use mv_store::Hash;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::failure::{Failure, NO, Result};
+use crate::failure::{self, Failure, NO, Result};
 use crate::format;
 use crate::json;
 use crate::table::Table;
@@ -289,9 +289,8 @@ fn export(context: &Context<'_>, rev: &str, output: Option<PathBuf>, conda: bool
     let lossy = output.as_ref().map(|path| path.to_string_lossy().into_owned());
     if let Some(path) = &output {
         let path = context.cwd()?.join(path);
-        let shown = format::text(&path.to_string_lossy());
         fs::write(&path, file(&side, &exported))
-            .map_err(|e| Failure::system(format!("cannot write `{shown}`: {e}")))?;
+            .map_err(|source| failure::not_written(&path, &source))?;
     }
     if ui.json {
         let left_out = exported.left_out.iter();

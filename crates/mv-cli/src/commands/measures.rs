@@ -101,10 +101,13 @@ fn run(context: &Context<'_>, options: Options, kind: Kind) -> Result<u8> {
         print_csv(ui, &found, kind, &names);
     } else {
         let table = Page { ui, kind, head: repo.state().head_target() };
-        table.print(&found, &names, more && options.limit.is_none());
+        // Where others are recorded, the lines below say which name is not.
+        if !names.is_empty() || options.only.is_empty() || columns(&found, kind, &[]).is_empty() {
+            table.print(&found, &names, more && options.limit.is_none());
+        }
     }
     for name in &options.only {
-        if !names.iter().any(|n| is_meant(n, name)) {
+        if !found.is_empty() && !names.iter().any(|n| is_meant(n, name)) {
             let known = columns(&found, kind, &[]);
             ui.note(format!("no version here has {} `{}`", kind.one(), format::text(name)));
             shared::near_name(ui, name, &known);

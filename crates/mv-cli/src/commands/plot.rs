@@ -10,7 +10,7 @@ use crate::axis::drawable;
 use crate::chart::{Chart, Dots};
 use crate::commands::best::nothing;
 use crate::context::Context;
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use crate::format;
 use crate::svg::{Line, Picture};
 use crate::ui::{Role, Ui};
@@ -81,9 +81,8 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     let ui = &context.ui;
     if let Some(path) = &args.output {
         let whole = context.cwd()?.join(path);
-        std::fs::write(&whole, picture(&args.metrics, &found)).map_err(|source| {
-            mv_repo::Error::Io { action: "write", path: whole.clone(), source }
-        })?;
+        std::fs::write(&whole, picture(&args.metrics, &found))
+            .map_err(|source| failure::not_written(&whole, &source))?;
     }
     let output = args.output.map(|path| path.to_string_lossy().into_owned());
     if ui.json {

@@ -227,8 +227,8 @@ pub(crate) fn bumped(ui: &Ui<'_>, bumped: &Bumped) -> String {
 #[derive(Serialize)]
 struct CheckoutDocument<'a> {
     branch: Option<&'a str>,
-    id: String,
-    version: &'a str,
+    id: Option<String>,
+    version: Option<&'a str>,
     written: u64,
     removed: u64,
     bytes: u64,
@@ -260,11 +260,14 @@ pub(crate) fn checked_out(
     environment: Option<&[EnvironmentChange]>,
 ) -> Result<u8> {
     let ui = &context.ui;
+    // Before the first commit there is a branch to be on and no version.
+    let version = Some(done.version.as_str()).filter(|version| !version.is_empty());
+    let id = version.map(|_| &done.id);
     if ui.json {
         ui.document(&CheckoutDocument {
             branch: done.branch.as_deref(),
-            id: done.id.to_hex(),
-            version: &done.version,
+            id: id.map(Hash::to_hex),
+            version,
             written: done.written,
             removed: done.removed,
             bytes: done.bytes,
@@ -273,7 +276,7 @@ pub(crate) fn checked_out(
             environment_differs: environment.map(|changes| !changes.is_empty()),
         })?;
     } else {
-        ui.say(position(ui, done.branch.as_deref(), Some(&done.id), Some(&done.version)));
+        ui.say(position(ui, done.branch.as_deref(), id, version));
         ui.say(moved(done.written, done.removed, Some(done.bytes)));
     }
     let code = failed(ui, &done.failed);

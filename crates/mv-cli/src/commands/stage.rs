@@ -110,6 +110,9 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     }
 }
 
+/// For a name that means something else already.
+const TAKEN: &str = "choose another name, such as `production`; `mv stage list` has those in use";
+
 fn see_history(name: &str) -> String {
     format!("see every move with `mv stage history {}`", format::text(name))
 }
@@ -123,8 +126,12 @@ fn change(
 ) -> Result<u8> {
     let checked = parse_name(name)?;
     let (repo, session) = context.open()?;
-    let outcome =
-        action(&repo, &checked, &session).map_err(|e| unknown(&repo, name, e).policy_hint(hint))?;
+    let outcome = action(&repo, &checked, &session).map_err(|e| {
+        let failure = unknown(&repo, name, e);
+        // What is said of a name begins with it, in backticks; what a rule says does not.
+        let hint = if failure.message.starts_with('`') { TAKEN } else { hint };
+        failure.policy_hint(hint)
+    })?;
     let (ui, newest) = (&context.ui, &outcome.newest);
     if ui.json {
         ui.document(&MoveDocument::from(&outcome))?;
@@ -215,7 +222,16 @@ fn at(context: &Context<'_>, name: &str, date: &str) -> Result<u8> {
 
 /// `production: v1.1.0 -> v1.2.0`.
 fn arrow(ui: &Ui<'_>, one: &Move) -> String {
-    let (from, to) = (holder(ui, one.from.as_ref()), holder(ui, one.to.as_ref()));
+    let (mut from, mut to) = (holder(ui, one.from.as_ref()), holder(ui, one.to.as_ref()));
+    // Versions without a number are called by the second in which they were made.
+    if let (Some((old, called)), Some((new, also))) = (&one.from, &one.to)
+        && called == also
+        && old != new
+    {
+        let id = |id: &mv_store::Hash| format!(" ({})", ui.paint.paint(Role::Id, id.short()));
+        from.push_str(&id(old));
+        to.push_str(&id(new));
+    }
     format!("{}: {from} -> {to}", shown_name(ui, one))
 }
 

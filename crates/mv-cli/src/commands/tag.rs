@@ -9,6 +9,7 @@ use crate::commands::shared::{self, Bump, BumpDocument};
 use crate::context::{Context, parse_name};
 use crate::failure::{Failure, Result};
 use crate::format;
+use crate::suggest;
 use crate::table::Table;
 use crate::ui::Role;
 
@@ -69,7 +70,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
     };
     if args.delete {
         let (repo, session) = context.open()?;
-        tag::delete(&repo, &parse_name(&name)?, &session)?;
+        tag::delete(&repo, &parse_name(&name)?, &session).map_err(|e| unknown(&repo, &name, e))?;
         if ui.json {
             ui.document(&Deleted { deleted: &name })?;
         } else {
@@ -114,6 +115,18 @@ fn bump(context: &Context<'_>, kind: Bump, rev: Option<String>, message: String)
         ui.say(format!("tagged {id} as {}", shared::bumped(ui, &bumped)));
     }
     Ok(0)
+}
+
+/// A name that is no tag is told as such, with the near one. Other failures stay what they are.
+fn unknown(repo: &Repo, name: &str, error: mv_repo::Error) -> Failure {
+    let failure = Failure::from(error);
+    if failure.unknown.as_deref() != Some(name) {
+        return failure;
+    }
+    let names: Vec<String> = tag::list(repo).iter().map(|t| t.name.to_string()).collect();
+    let near = suggest::nearest(name, &names).map(|near| format!("did you mean `{near}`? "));
+    let hint = format!("{}list tags with `mv tag`", near.unwrap_or_default());
+    Failure::usage(format!("unknown tag `{}`", format::text(name))).hint(hint)
 }
 
 fn list(context: &Context<'_>) -> Result<u8> {

@@ -170,7 +170,12 @@ impl Plan {
         let (name, taken) = number::next(state, base, suggestion.kind)?;
         let mut reason = suggestion.reason.clone();
         if let Some(base) = base {
-            reason.push_str(&format!(" since {}", base.name));
+            let since = match self.choice {
+                BumpChoice::Auto => " since",
+                // Nothing was looked at.
+                BumpChoice::Kind(_) => ", after",
+            };
+            reason.push_str(&format!("{since} {}", base.name));
         }
         match taken.as_slice() {
             [] => {}

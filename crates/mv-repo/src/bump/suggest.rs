@@ -42,11 +42,20 @@ pub fn suggest(
 ) -> Result<Advice> {
     let changes = changes(store, Some(old), Some(new))?;
     let open = |_: &RepoPath, entry: &FileEntry| FileBytes::stored(store, entry);
-    Look::new(store, &open, progress).advise(old, Some(new), &changes)
+    let values = [
+        ("environment", old.environment != new.environment),
+        ("params", old.params != new.params),
+        ("metrics", old.metrics != new.metrics),
+        ("metadata", old.metadata != new.metadata),
+    ];
+    let values: Vec<_> =
+        values.iter().filter(|(_, differ)| *differ).map(|(name, _)| *name).collect();
+    Look::new(store, &open, progress).advise(old, Some(new), &changes, &values)
 }
 
 /// The same for the working tree, whose files differ from a version by these changes. Params and
-/// metadata of a version that is not made yet are unknown and say nothing.
+/// metadata of a version that is not made yet are unknown and say nothing; `values` names what else
+/// differs, for the reason: `environment`, `params`, `metrics`.
 ///
 /// # Errors
 /// As [`suggest`]; `Blocked` and `Changed` for a working file that is not what it was.
@@ -54,6 +63,7 @@ pub fn suggest_for_files(
     repo: &Repo,
     old: &Manifest,
     changes: &[Change],
+    values: &[&'static str],
     progress: &Progress,
 ) -> Result<Advice> {
     let root = repo.root_dir()?;
@@ -61,7 +71,7 @@ pub fn suggest_for_files(
         true => FileBytes::stored(repo.store(), entry),
         false => FileBytes::working(&root, path),
     };
-    Look::new(repo.store(), &open, progress).advise(old, None, changes)
+    Look::new(repo.store(), &open, progress).advise(old, None, changes, values)
 }
 
 /// Opens a file of the newer side.
@@ -95,6 +105,7 @@ impl<'a> Look<'a> {
         old: &Manifest,
         new: Option<&Manifest>,
         changes: &[Change],
+        values: &[&'static str],
     ) -> Result<Advice> {
         if let Some(new) = new {
             self.features(old, new);
@@ -105,7 +116,7 @@ impl<'a> Look<'a> {
         }
         self.architectures(changes)?;
         self.tables(changes)?;
-        Ok(Advice::Bump(self.conclude(|| rest(old, new, changes))))
+        Ok(Advice::Bump(self.conclude(|| rest(changes, values))))
     }
 
     /// A set of features that got another version. One that is no longer given, or given for the
@@ -293,7 +304,8 @@ impl<'a> Look<'a> {
         };
         let more = as_strong.count();
         if more > 0 {
-            reason.push_str(&format!(" and {more} more"));
+            let noun = if more == 1 { "change" } else { "changes" };
+            reason.push_str(&format!(" and {more} more {noun}"));
         }
         Suggestion { kind, reason }
     }
@@ -316,7 +328,7 @@ fn features(manifest: &Manifest) -> Vec<(&str, Scalar)> {
 }
 
 /// What differs apart from interfaces and weights: `only code and params differ`.
-fn rest(old: &Manifest, new: Option<&Manifest>, changes: &[Change]) -> String {
+fn rest(changes: &[Change], values: &[&'static str]) -> String {
     let mut parts: Vec<&str> = Component::ALL
         .into_iter()
         .filter(|component| changes.iter().any(|c| c.component == *component))
@@ -324,15 +336,7 @@ fn rest(old: &Manifest, new: Option<&Manifest>, changes: &[Change]) -> String {
             |component| if component == Component::Env { "lock files" } else { component.as_str() },
         )
         .collect();
-    if let Some(new) = new {
-        let values = [
-            ("environment", old.environment != new.environment),
-            ("params", old.params != new.params),
-            ("metrics", old.metrics != new.metrics),
-            ("metadata", old.metadata != new.metadata),
-        ];
-        parts.extend(values.into_iter().filter(|(_, differ)| *differ).map(|(name, _)| name));
-    }
+    parts.extend(values);
     match parts.as_slice() {
         [] => "nothing differs".to_owned(),
         // The others are plural, or are read so.

@@ -155,7 +155,16 @@ pub fn diff(repo: &Repo, options: &DiffOptions, session: &Session) -> Result<Dif
         let progress = &session.progress;
         outcome.suggested_bump = proposal(match &to_manifest {
             Some(new) => bump::suggest(repo.store(), old, new, progress),
-            None => bump::suggest_for_files(repo, old, &outcome.changes, progress),
+            None => {
+                let values = [
+                    ("environment", outcome.environment.is_empty()),
+                    ("params", outcome.params.is_empty()),
+                    ("metrics", outcome.metrics.is_empty()),
+                ];
+                let differ = values.iter().filter(|(_, same)| !*same).map(|(name, _)| *name);
+                let differ: Vec<_> = differ.collect();
+                bump::suggest_for_files(repo, old, &outcome.changes, &differ, progress)
+            }
         })?;
     }
     if !options.no_renames {

@@ -281,9 +281,10 @@ fn distance(
     task: &Task,
     progress: &Progress,
 ) -> Result<Option<TensorStats>, Fault> {
-    let scattered = |t: &Tensor| matches!(t.location, Location::Scattered { .. });
-    // In another order, or the other byte order, bytes are not numbers that can be compared.
-    let comparison = Comparison::new(&to.dtype).filter(|_| !scattered(from) && !scattered(to));
+    // In another order, or the other byte order, bytes are not numbers that can be compared; of some
+    // pickles they cannot be found at all.
+    let unfit = |t: &Tensor| matches!(t.location, Location::Scattered { .. } | Location::Elsewhere);
+    let comparison = Comparison::new(&to.dtype).filter(|_| !unfit(from) && !unfit(to));
     let Some(mut comparison) = comparison else { return Ok(None) };
     side_by_side((old, from), (new, to), progress, &mut |left, right| {
         comparison.feed(left, right);
