@@ -11,7 +11,7 @@ use mv_graph::diff::Change;
 use mv_graph::{Component, Manifest, RepoPath, Scalar, Source};
 use mv_repo::Repo;
 use mv_repo::diff::bytes_of;
-use mv_repo::environment::{Environment, MAX_ENVIRONMENT};
+use mv_repo::environment::{Environment, EnvironmentChange, MAX_ENVIRONMENT};
 use mv_store::{Hash, Kind};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -259,6 +259,26 @@ pub(crate) fn environment(id: Option<&Hash>, captured: &Environment) -> Value {
         }
     }
     document.into()
+}
+
+/// A part of the environment that differs: a package, or another part under its own name.
+#[derive(Serialize)]
+pub(crate) struct EnvironmentChangeDocument<'a> {
+    package: &'a str,
+    kind: &'a str,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+}
+
+impl<'a> From<&'a EnvironmentChange> for EnvironmentChangeDocument<'a> {
+    fn from(change: &'a EnvironmentChange) -> EnvironmentChangeDocument<'a> {
+        EnvironmentChangeDocument {
+            package: &change.name,
+            kind: change.kind,
+            from: change.from.as_deref(),
+            to: change.to.as_deref(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use mv_repo::diff::{
     DiffSide, ModelSummary, Opaque, ScalarChange, SuggestedBump, TensorChange, TensorChangeKind,
     TextChange, View, bytes_of,
 };
-use mv_repo::environment::EnvironmentChange;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::{Number, Value, json};
@@ -15,7 +14,7 @@ use serde_json::{Number, Value, json};
 use crate::commands::diff::Inside;
 use crate::commands::diff_words as words;
 use crate::failure::Result;
-use crate::json::{self, PathDocument};
+use crate::json::{self, EnvironmentChangeDocument, PathDocument};
 use crate::text_diff;
 use crate::ui::{Paint, Ui};
 
@@ -44,26 +43,6 @@ struct BumpDocument<'a> {
 impl<'a> From<&'a SuggestedBump> for BumpDocument<'a> {
     fn from(bump: &'a SuggestedBump) -> BumpDocument<'a> {
         BumpDocument { kind: &bump.kind, reason: &bump.reason }
-    }
-}
-
-/// A package, or another part under its own name.
-#[derive(Serialize)]
-struct EnvironmentDocument<'a> {
-    package: &'a str,
-    kind: &'a str,
-    from: Option<&'a str>,
-    to: Option<&'a str>,
-}
-
-impl<'a> From<&'a EnvironmentChange> for EnvironmentDocument<'a> {
-    fn from(change: &'a EnvironmentChange) -> EnvironmentDocument<'a> {
-        EnvironmentDocument {
-            package: &change.name,
-            kind: change.kind,
-            from: change.from.as_deref(),
-            to: change.to.as_deref(),
-        }
     }
 }
 
@@ -312,7 +291,7 @@ pub(crate) fn print(ui: &Ui<'_>, inside: &Inside<'_>) -> Result<()> {
         seconds_between: words::seconds_between(found),
         components: parts,
         files,
-        environment: json::array(found.environment.iter().map(EnvironmentDocument::from)),
+        environment: json::array(found.environment.iter().map(EnvironmentChangeDocument::from)),
         params: json::array(found.params.iter().map(ParamDocument::from)),
         metrics: json::array(
             found.metrics.iter().map(|m| MetricDocument { value: m.into(), delta: delta(m) }),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::{self, Failure, NO, Result};
 use crate::format;
-use crate::json;
+use crate::json::{self, EnvironmentChangeDocument};
 use crate::table::Table;
 use crate::ui::{Role, Ui};
 
@@ -168,29 +168,10 @@ fn show(context: &Context<'_>, rev: Option<&str>) -> Result<u8> {
 }
 
 #[derive(Serialize)]
-struct ChangeDocument<'a> {
-    package: &'a str,
-    kind: &'a str,
-    from: Option<&'a str>,
-    to: Option<&'a str>,
-}
-
-impl<'a> From<&'a EnvironmentChange> for ChangeDocument<'a> {
-    fn from(change: &'a EnvironmentChange) -> ChangeDocument<'a> {
-        ChangeDocument {
-            package: &change.name,
-            kind: change.kind,
-            from: change.from.as_deref(),
-            to: change.to.as_deref(),
-        }
-    }
-}
-
-#[derive(Serialize)]
 struct DiffDocument<'a> {
     from: Option<String>,
     to: Option<String>,
-    environment: Vec<ChangeDocument<'a>>,
+    environment: Vec<EnvironmentChangeDocument<'a>>,
 }
 
 fn diff(context: &Context<'_>, from: &str, to: Option<&str>) -> Result<u8> {
@@ -223,7 +204,7 @@ struct CheckDocument<'a> {
     id: Option<String>,
     version: &'a str,
     equal: bool,
-    environment: Vec<ChangeDocument<'a>>,
+    environment: Vec<EnvironmentChangeDocument<'a>>,
 }
 
 fn check(context: &Context<'_>, rev: &str) -> Result<u8> {
