@@ -34,7 +34,11 @@ pub(crate) fn undo(context: &Context<'_>) -> Result<u8> {
     let (repo, session) = context.open()?;
     let done = undo::undo(&repo, &session).map_err(refused)?;
     print(context, "took back", &done)?;
-    context.ui.hint("do it again with `mv redo`");
+    context.ui.hint(if done.operation == "merge --abort" {
+        "only what you had edited is back: keep a copy of it, then begin the merge again with `mv merge REV`"
+    } else {
+        "do it again with `mv redo`"
+    });
     Ok(shared::failed(&context.ui, &done.failed))
 }
 
