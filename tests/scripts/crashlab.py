@@ -339,6 +339,79 @@ class Gc(Scenario):
         self.mv.env["MV_NOW"] = self.late
 
 
+class Merge(Scenario):
+    """A merge with a conflict: wherever it was stopped, there is a way back and a way on."""
+
+    name = "merge"
+    action = ["merge", "side"]
+
+    def prepare(self, root):
+        self.mv(root, "init", "--name", "lab")
+        fill(root, 1)
+        (root / "gone.txt").write_text("base")
+        self.commit(root, "base")
+        self.mv(root, "checkout", "-b", "side")
+        (root / "train.py").write_text("seed = 'theirs'\n")
+        (root / "new.txt").write_text("theirs")
+        (root / "models/1.bin").write_bytes(random.Random(7).randbytes(2 << 20))
+        os.remove(root / "gone.txt")
+        self.commit(root, "theirs")
+        self.mv(root, "checkout", "main")
+        (root / "train.py").write_text("seed = 'ours'\n")
+        (root / "src/deep/0.py").write_text("ours\n")
+        self.ours = self.commit(root, "ours")
+
+    def judge(self, root, acknowledged):
+        self.sound(root)
+        status = self.mv.json(root, "status")
+        if status["head"] != self.ours:
+            raise Failed("a merge with conflicts moved HEAD")
+        if status["unfinished"]:
+            self.mv(root, "merge", "--abort")
+        if content(root) != self.versions[self.ours]:
+            raise Failed(f"going back leaves another tree: {compare(root, self.versions[self.ours])}")
+        if not self.mv.json(root, "status")["clean"]:
+            raise Failed("going back leaves changes")
+        if self.mv(root, *self.action, check=False).returncode != 1:
+            raise Failed("the merge cannot be begun again")
+        self.mv(root, "merge", "--theirs", "--", "train.py")
+        merged = self.mv.json(root, "commit")["id"]
+        there = content(root)
+        wanted = {"train.py": b"seed = 'theirs'\n", "src/deep/0.py": b"ours\n", "new.txt": b"theirs"}
+        if any(there.get(name, (0, None))[1] != bytes for name, bytes in wanted.items()) or "gone.txt" in there:
+            raise Failed("the merge holds something else")
+        if len(self.mv.json(root, "show")["parents"]) != 2:
+            raise Failed("the merge has not two parents")
+        self.comes_out(root, {**self.versions, merged: there})
+        self.goes_on(root)
+
+
+class Stage(Scenario):
+    """A move of a stage happened or not, and its ledger is whole."""
+
+    name = "stage"
+    action = ["stage", "set", "production", "HEAD", "-m", "second"]
+
+    def prepare(self, root):
+        self.mv(root, "init", "--name", "lab")
+        fill(root, 1, count=1)
+        self.first = self.commit(root, "first")
+        self.mv(root, "stage", "set", "production", "HEAD", "-m", "first")
+        fill(root, 2, count=1)
+        self.second = self.commit(root, "second")
+
+    def judge(self, root, acknowledged):
+        self.sound(root)
+        moves = self.mv.json(root, "stage", "history", "production")
+        targets = [move["to"] for move in moves]
+        if targets not in ([self.first], [self.first, self.second]):
+            raise Failed(f"the ledger says {targets}")
+        if acknowledged and len(targets) != 2:
+            raise Failed("an acknowledged move is lost")
+        self.comes_out(root, self.versions)
+        self.goes_on(root)
+
+
 def stop_at(program, root, action, calls, n):
     """Runs the command; kills it at its n-th call of these. Returns its exit code, or none."""
     args = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", f"trace={calls}"]
@@ -396,11 +469,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("mver", type=pathlib.Path)
     parser.add_argument("--fs", default="ext4,xfs")
-    parser.add_argument("--scenario", default="commit,init,checkout,force,gc")
+    parser.add_argument("--scenario", default="commit,init,checkout,force,merge,stage,gc")
     parser.add_argument("--most", type=int, default=60, help="points of one kind of call")
     parser.add_argument("--no-power", action="store_true", help="only kill, as kill -9 does")
     options = parser.parse_args()
-    scenarios = {s.name: s for s in (Commit, Init, Checkout, Force, Gc)}
+    scenarios = {s.name: s for s in (Commit, Init, Checkout, Force, Merge, Stage, Gc)}
     bad = 0
     with tempfile.TemporaryDirectory() as home:
         for kind in options.fs.split(","):

@@ -1,7 +1,7 @@
 //! Merging another version into the current one.
 //!
 //! If the current version is an ancestor of the other, the branch moves on: a fast-forward. If not,
-//! both are compared with their common base, path by path ([`plan`]), and a version with two parents
+//! both are compared with their common base, path by path (`plan`), and a version with two parents
 //! is made from trees, not from the working tree. The working tree is then switched as by a
 //! checkout: between a mark and the record that moves HEAD.
 //!
