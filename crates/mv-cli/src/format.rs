@@ -69,6 +69,13 @@ pub(crate) fn float(number: f64) -> String {
     format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// A difference with as many digits as say something.
+pub(crate) fn signed(number: f64) -> String {
+    let text = format!("{number:+.6}");
+    let short = text.trim_end_matches('0').trim_end_matches('.');
+    if number != 0.0 && number.abs() < 1e-4 { format!("{number:+.3e}") } else { short.to_owned() }
+}
+
 /// How long ago something was: `just now`, `3 days ago`.
 pub(crate) fn age(now: Time, then: Time) -> String {
     let seconds = now.ns.saturating_sub(then.ns) / 1_000_000_000;
@@ -161,6 +168,15 @@ mod tests {
 
     const fn at(seconds: i64) -> Time {
         Time { ns: seconds * 1_000_000_000, offset_minutes: 60 }
+    }
+
+    #[test]
+    fn a_difference_keeps_its_sign_and_loses_its_noise() {
+        for (number, text) in
+            [(0.91 - 0.92, "-0.01"), (0.5, "+0.5"), (10.0, "+10"), (0.00002, "+2.000e-5")]
+        {
+            assert_eq!(signed(number), text);
+        }
     }
 
     #[test]

@@ -186,11 +186,8 @@ fn print_fall(ui: &Ui<'_>, repo: &Repo, options: &MetricOptions, fall: &Fall) ->
 /// `0.92 -> 0.9 (-0.02)`.
 fn step(fall: &Fall) -> String {
     let delta = fall.to - fall.from;
-    let delta = if delta.is_nan() {
-        String::new()
-    } else {
-        format!(" ({})", bisect_changes::signed(delta))
-    };
+    let delta =
+        if delta.is_nan() { String::new() } else { format!(" ({})", format::signed(delta)) };
     let number = |n: f64| if n.is_nan() { "NaN".to_owned() } else { n.to_string() };
     format!("{} -> {}{delta}", number(fall.from), number(fall.to))
 }

@@ -96,7 +96,7 @@ pub(crate) fn print(ui: &Ui<'_>, found: &DiffOutcome, since: &str) {
                 value.as_ref().map_or_else(|| "-".to_owned(), |v| format::text(&v.to_string()))
             };
             let delta = delta(change).filter(|d| d.is_finite());
-            let delta = delta.map(|d| format!(" ({})", signed(d))).unwrap_or_default();
+            let delta = delta.map(|d| format!(" ({})", format::signed(d))).unwrap_or_default();
             let name = format::text(&change.name);
             let (from, to) = (text(&change.from), text(&change.to));
             ui.line(format!("  {title:<8} {name} {from} -> {to}{delta}"));
@@ -109,23 +109,4 @@ pub(crate) fn print(ui: &Ui<'_>, found: &DiffOutcome, since: &str) {
 
 fn delta(change: &ScalarChange) -> Option<f64> {
     Some(change.to.as_ref()?.as_f64()? - change.from.as_ref()?.as_f64()?)
-}
-
-/// A difference with as many digits as say something.
-pub(crate) fn signed(number: f64) -> String {
-    let text = format!("{number:+.6}");
-    let short = text.trim_end_matches('0').trim_end_matches('.');
-    if number != 0.0 && number.abs() < 1e-4 { format!("{number:+.3e}") } else { short.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_keeps_its_sign_and_loses_its_noise() {
-        assert_eq!(signed(0.91 - 0.92), "-0.01");
-        assert_eq!(signed(2.0), "+2");
-        assert_eq!(signed(0.00001), "+1.000e-5");
-    }
 }

@@ -261,7 +261,7 @@ pub(crate) fn scalar(change: &ScalarChange) -> [String; 4] {
     };
     let moved = delta(change).map(|d| match d.as_i64() {
         Some(whole) => format!("{whole:+}"),
-        None => d.as_f64().map(signed).unwrap_or_default(),
+        None => d.as_f64().map(format::signed).unwrap_or_default(),
     });
     let (from, to) = (text(&change.from), text(&change.to));
     [format::text(&change.name), from, to, moved.unwrap_or_default()]
@@ -297,24 +297,9 @@ pub(crate) fn suggested(found: &DiffOutcome) -> Option<String> {
     Some(format!("suggested: {}, {}", format::text(&bump.kind), format::text(&bump.reason)))
 }
 
-/// A difference with as many digits as say something.
-fn signed(number: f64) -> String {
-    let text = format!("{number:+.6}");
-    let short = text.trim_end_matches('0').trim_end_matches('.');
-    if number != 0.0 && number.abs() < 1e-4 { format!("{number:+.3e}") } else { short.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn small_differences_keep_their_digits() {
-        assert_eq!(signed(0.5), "+0.5");
-        assert_eq!(signed(-0.01), "-0.01");
-        assert_eq!(signed(0.00002), "+2.000e-5");
-        assert_eq!(signed(10.0), "+10");
-    }
 
     #[test]
     fn all_and_none_are_said_only_when_true() {
