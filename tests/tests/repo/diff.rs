@@ -372,6 +372,24 @@ fn which_tensor_changed_is_told_without_reading_the_others() {
 }
 
 #[test]
+fn a_model_file_that_changed_beside_its_tensors_is_not_called_unchanged() {
+    let sandbox = Sandbox::new();
+    let tensor: Tensor<'_> = ("a", "F32", &[1], vec![0; 4]);
+    sandbox.write("models/count.pkl", b"\x80\x04K\x01.");
+    sandbox.write(
+        "models/m.safetensors",
+        safetensors(&[("epoch", "1")], std::slice::from_ref(&tensor)),
+    );
+    sandbox.commit("one");
+    sandbox.write("models/count.pkl", b"\x80\x04K\x02.");
+    sandbox.write("models/m.safetensors", safetensors(&[("epoch", "2")], &[tensor]));
+    let told = sandbox.ok(&["diff"]).stdout;
+    assert!(told.contains("models/count.pkl  5 B → 5 B, Python pickle"), "{told}");
+    assert!(told.contains("1 tensor unchanged, other bytes differ; 1 parameter"), "{told}");
+    assert!(told.contains("epoch: 1 → 2"), "{told}");
+}
+
+#[test]
 fn a_damaged_file_does_not_hide_the_others_and_is_no_success() {
     let sandbox = Sandbox::new();
     sandbox.write("data/big.csv", format!("a\n{}", "1\n".repeat(100)));

@@ -101,7 +101,8 @@ pub(crate) fn model(model: &ModelDiff) -> String {
         }
     }
     if parts.is_empty() {
-        parts.push(format!("{}, none changed", format::count(to.tensors, "tensor")));
+        parts
+            .push(format!("{} unchanged, other bytes differ", format::count(to.tensors, "tensor")));
     }
     if model.elsewhere > 0 {
         parts.push(format!("{} in other files", model.elsewhere));

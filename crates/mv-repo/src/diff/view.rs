@@ -3,7 +3,7 @@
 //! A file is never more than it was: one that claims to be a model or a table and is none is shown
 //! as text or as bytes, with the reason.
 
-use mv_formats::{Source, TableDiff, TableFormat, compare_tables, describe, read_model};
+use mv_formats::{Model, Source, TableDiff, TableFormat, compare_tables, describe, read_model};
 use mv_graph::diff::Change;
 use mv_graph::{Component, FileEntry, RepoPath};
 
@@ -114,7 +114,7 @@ impl Side {
         Ok(bytes.map(|bytes| Side { name, bytes: Some(bytes) }))
     }
 
-    fn model(&self) -> Result<Option<mv_formats::Model>, Fault> {
+    fn model(&self) -> Result<Option<Model>, Fault> {
         let Some(bytes) = &self.bytes else { return Ok(None) };
         bytes.told(read_model(&self.name, bytes))
     }
@@ -136,7 +136,11 @@ fn inside(
     options: ViewOptions,
     session: &Session,
 ) -> Result<Option<View>, Fault> {
-    let (from, to) = (old.model()?, new.model()?);
+    let (mut from, mut to) = (old.model()?, new.model()?);
+    if ![&from, &to].into_iter().flatten().any(has_structure) {
+        // A pickle of something else than arrays, say: its size tells more than "0 tensors".
+        (from, to) = (None, None);
+    }
     let model = match (&old.bytes, &new.bytes) {
         (Some(a), Some(b)) => match (&from, &to) {
             (Some(from), Some(to)) => {
@@ -150,6 +154,10 @@ fn inside(
         Some(model) => Ok(Some(View::Model(model))),
         None => Ok(table(old, new)?.map(View::Table)),
     }
+}
+
+fn has_structure(model: &Model) -> bool {
+    !model.tensors.is_empty() || !model.ports.is_empty()
 }
 
 /// What differs between two tables of one format; one that is not there is an empty source.
