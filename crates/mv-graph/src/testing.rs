@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use mv_store::{Hash, HashPrefix, Kind, Nonce, Transport, id_of};
+use mv_store::{Hash, HashPrefix, Kind, Nonce, Source, Stat, Task, Transport, id_of};
 
 use crate::component::ComponentRef;
 use crate::error::{Error, Result};
@@ -176,8 +176,32 @@ impl Transport for MemoryTransport {
         Ok(bytes[usize::try_from(start).unwrap()..usize::try_from(start + len).unwrap()].to_vec())
     }
 
-    fn size(&self, name: &str) -> mv_store::Result<Option<u64>> {
-        Ok(self.names.lock().unwrap().get(name).map(|b| b.len() as u64))
+    fn read_end(&self, name: &str, len: u64) -> mv_store::Result<(Vec<u8>, u64)> {
+        let bytes = self.read(name, u64::MAX)?;
+        let start = bytes.len().saturating_sub(usize::try_from(len).unwrap());
+        Ok((bytes[start..].to_vec(), bytes.len() as u64))
+    }
+
+    fn stat(&self, name: &str) -> mv_store::Result<Option<Stat>> {
+        let len = self.names.lock().unwrap().get(name).map(|b| b.len() as u64);
+        Ok(len.map(|len| Stat { len, modified_ns: 0 }))
+    }
+
+    fn upload(
+        &self,
+        name: &str,
+        source: &dyn Source,
+        nonce: &Nonce,
+        _: &Task,
+    ) -> mv_store::Result<()> {
+        let mut bytes = vec![0; usize::try_from(source.len()).unwrap()];
+        source.read_at(&mut bytes, 0)?;
+        self.create(name, &bytes, nonce)
+    }
+
+    fn note(&self, name: &str, bytes: &[u8], _nonce: &Nonce) -> mv_store::Result<()> {
+        self.names.lock().unwrap().insert(name.into(), bytes.to_vec());
+        Ok(())
     }
 
     fn create(&self, name: &str, bytes: &[u8], _nonce: &Nonce) -> mv_store::Result<()> {

@@ -2,13 +2,20 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use crate::error::{Error, IoContext, Result};
 use crate::fs as repo_fs;
 use crate::fs::TempFile;
 use crate::hash::{Nonce, nonce_hex};
-use crate::transport::Transport;
+use crate::progress::Task;
+use crate::transport::{Source, Stat, Transport};
+
+/// Bytes copied at once by one thread.
+const PIECE: u64 = 4 << 20;
 
 /// A directory of named byte objects. Symlinks and special files in it are refused.
 #[derive(Clone, Debug)]
@@ -23,8 +30,26 @@ impl DirTransport {
         DirTransport { root: root.to_path_buf() }
     }
 
-    /// Where a name is kept. Names are made by this program, never taken from stored bytes.
+    /// Where a name is kept. Names are made by this program, never taken from stored bytes. Its
+    /// folders must be folders: through a symlink in their place files elsewhere would be reached.
     fn path(&self, name: &str) -> Result<PathBuf> {
+        let path = self.plain_path(name)?;
+        let mut folder = self.root.clone();
+        for part in name.split('/').take(name.matches('/').count()) {
+            folder.push(part);
+            match fs::symlink_metadata(&folder) {
+                Ok(meta) if meta.is_dir() => {}
+                Ok(_) => {
+                    return Err(Error::corrupt("folder", folder.display(), "it is not a folder"));
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+                Err(e) => return Err(e).at("stat", &folder),
+            }
+        }
+        Ok(path)
+    }
+
+    fn plain_path(&self, name: &str) -> Result<PathBuf> {
         let proper = !name.is_empty()
             && name.split('/').all(|part| {
                 !part.is_empty()
@@ -75,10 +100,25 @@ impl Transport for DirTransport {
         Ok(bytes)
     }
 
-    fn size(&self, name: &str) -> Result<Option<u64>> {
+    fn read_end(&self, name: &str, len: u64) -> Result<(Vec<u8>, u64)> {
+        let path = self.path(name)?;
+        let file = absent(name, repo_fs::open_regular(&path))?;
+        let size = file.metadata().at("stat", &path)?.len();
+        let wanted = usize::try_from(len.min(size))
+            .map_err(|_| Error::Invalid { what: "range", detail: format!("{len} bytes") })?;
+        let mut bytes = vec![0; wanted];
+        repo_fs::read_at(&file, &path, &mut bytes, size - len.min(size))?;
+        Ok((bytes, size))
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Stat>> {
         let path = self.path(name)?;
         match fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+            Ok(meta) if meta.is_file() => {
+                let modified_ns =
+                    meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
+                Ok(Some(Stat { len: meta.len(), modified_ns }))
+            }
             Ok(_) => Err(Error::corrupt("file", path.display(), "it is not a regular file")),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e).at("stat", &path),
@@ -93,6 +133,31 @@ impl Transport for DirTransport {
             Err(Error::Exists { .. }) => Err(Error::Exists { name: name.to_owned() }),
             other => other,
         }
+    }
+
+    fn upload(&self, name: &str, source: &dyn Source, nonce: &Nonce, task: &Task) -> Result<()> {
+        let path = self.path(name)?;
+        let mut file = TempFile::create(&self.root.join("tmp"), &nonce_hex(nonce))?;
+        let len = source.len();
+        file.set_len(len)?;
+        let pieces = len.div_ceil(PIECE);
+        (0..pieces).into_par_iter().try_for_each_init(Vec::new, |buffer, piece| -> Result<()> {
+            task.check()?;
+            let start = piece * PIECE;
+            buffer.resize(usize::try_from(PIECE.min(len - start)).unwrap_or(0), 0);
+            source.read_at(buffer, start)?;
+            file.write_at(buffer, start)?;
+            task.add(buffer.len() as u64);
+            Ok(())
+        })?;
+        match file.publish_new(&path) {
+            Err(Error::Exists { .. }) => Err(Error::Exists { name: name.to_owned() }),
+            other => other,
+        }
+    }
+
+    fn note(&self, name: &str, bytes: &[u8], nonce: &Nonce) -> Result<()> {
+        repo_fs::replace(&self.path(name)?, bytes, &self.root.join("tmp"), nonce)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
@@ -165,6 +230,56 @@ mod tests {
         std::os::unix::fs::symlink("/etc/hostname", dir.path().join("x")).unwrap();
         assert!(matches!(transport.read("x", 1 << 20), Err(Error::Corrupt { .. })));
         assert!(matches!(transport.size("x"), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_symlink_in_place_of_a_folder_is_refused() {
+        let (dir, transport) = new();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("packs")).unwrap();
+        assert!(transport.create("packs/ab/x", b"x", &[1; 16]).is_err());
+        assert!(transport.read("packs/ab/x", 10).is_err());
+        assert!(transport.list("packs").is_err() || transport.list("packs/ab").is_err());
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_upload_arrives_whole_whatever_its_length() {
+        struct Ramp(u64);
+        impl Source for Ramp {
+            fn len(&self) -> u64 {
+                self.0
+            }
+            fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+                for (n, byte) in (offset..).zip(buffer) {
+                    *byte = (n % 251) as u8;
+                }
+                Ok(())
+            }
+        }
+        let (_dir, transport) = new();
+        let task = crate::Progress::new().task("sending", crate::Unit::Bytes);
+        for (n, len) in (0u8..).zip([0, 1, PIECE, PIECE + 1, 3 * PIECE - 7]) {
+            let name = format!("packs/{n}");
+            transport.upload(&name, &Ramp(len), &[n; 16], &task).unwrap();
+            let back = transport.read(&name, 1 << 30).unwrap();
+            assert_eq!(back.len() as u64, len);
+            assert!((0..len).zip(&back).all(|(n, byte)| u64::from(*byte) == n % 251));
+            let (end, whole) = transport.read_end(&name, 5).unwrap();
+            assert_eq!((end, whole), (back[back.len() - back.len().min(5)..].to_vec(), len));
+        }
+    }
+
+    #[test]
+    fn what_is_made_below_a_shared_folder_is_for_its_group_as_well() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, transport) = new();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o2770)).unwrap();
+        transport.create("packs/ab/x", b"x", &[1; 16]).unwrap();
+        let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7777;
+        assert_eq!(mode("packs") & 0o770, 0o770);
+        assert_eq!(mode("packs/ab") & 0o770, 0o770);
+        assert_eq!(mode("packs/ab/x"), 0o640);
     }
 
     #[test]

@@ -77,9 +77,32 @@ pub enum Error {
         /// The pack.
         name: String,
     },
+    /// A remote could not be reached, or refused.
+    #[error("remote `{url}`: {detail}")]
+    Remote {
+        /// Its address, without credentials.
+        url: String,
+        /// What kind of failure it is.
+        fault: Fault,
+        /// What was tried and what came back, without credentials. Not escaped.
+        detail: String,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Cancelled,
+}
+
+/// Why a remote did not do what it was asked, by what a user can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It does not answer, or stopped answering: try again later.
+    Unreachable,
+    /// It wants other credentials or permissions.
+    Denied,
+    /// It has no room.
+    Full,
+    /// It cannot do what is needed, now or later: it takes no writes, or does not keep its promises.
+    Unfit,
 }
 
 /// The result type of this crate.

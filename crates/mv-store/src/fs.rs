@@ -5,10 +5,10 @@
 //! temporary file is removed and never synced again: Linux reports a lost page once and then calls
 //! it clean.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::IntoRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -30,10 +30,33 @@ pub fn create_dir_durably(path: &Path) -> Result<()> {
         create_dir_durably(parent)?;
     }
     match fs::create_dir(path) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.at("create directory", path),
-    }?;
+        Ok(()) => share_like_parent(path),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(e).at("create directory", path),
+    }
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// A folder that several users share is one whose group, or everybody, may write; what is made in it
+/// must be so as well, whatever the umask of whoever comes first.
+fn share_like_parent(path: &Path) {
+    let Some(mode) = mode_of(parent_of(path)) else { return };
+    if mode & 0o022 != 0 {
+        // Best effort: who may not change the mode may still use the folder.
+        drop(fs::set_permissions(path, Permissions::from_mode(mode & 0o3777)));
+    }
+}
+
+fn mode_of(path: &Path) -> Option<u32> {
+    fs::metadata(path).ok().map(|meta| meta.mode())
+}
+
+/// Lets whoever may read a shared folder read a file in it.
+fn share_file(file: &File, dir: &Path) {
+    let Some(mode) = mode_of(dir) else { return };
+    if mode & 0o022 != 0 {
+        drop(file.set_permissions(Permissions::from_mode(mode & 0o644)));
+    }
 }
 
 /// Makes the entries of a directory durable.
@@ -83,6 +106,7 @@ impl TempFile {
         .at("create", &path)?;
         // Tells a sweeper that the file is in use; where locks do not work, its age does.
         drop(file.try_lock());
+        share_file(&file, dir);
         Ok(TempFile {
             file: Some(file),
             armed: true,
@@ -111,6 +135,24 @@ impl TempFile {
             self.flushed = self.written;
         }
         Ok(())
+    }
+
+    /// Makes room for a file whose pieces come in any order by [`TempFile::write_at`].
+    ///
+    /// # Errors
+    /// `Io`; the file must then be dropped.
+    pub fn set_len(&mut self, len: u64) -> Result<()> {
+        self.file()?.set_len(len).at("extend", &self.path)?;
+        self.written = len;
+        Ok(())
+    }
+
+    /// Writes bytes at a place below the length; several threads may do so.
+    ///
+    /// # Errors
+    /// `Io`; the file must then be dropped.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file()?.write_all_at(bytes, offset).at("write", &self.path)
     }
 
     /// Bytes appended so far.
