@@ -40,6 +40,7 @@ mod trees;
 pub mod chain;
 pub mod diff;
 pub mod ledger;
+pub mod missing;
 pub mod reach;
 pub mod walk;
 

@@ -24,6 +24,16 @@ pub trait Objects {
     /// there is no error here.
     fn children(&self, id: &Hash) -> mv_store::Result<Option<Vec<Hash>>>;
 
+    /// Says that these objects will be read next, or of blobs their [`Objects::children`]; whoever is
+    /// far from them fetches them together.
+    ///
+    /// # Errors
+    /// What fetching gives.
+    fn expect(&self, kind: Kind, ids: &[Hash]) -> mv_store::Result<()> {
+        let _ = (kind, ids);
+        Ok(())
+    }
+
     /// The ids of this kind that begin with the prefix, in ascending order.
     ///
     /// # Errors
@@ -42,6 +52,10 @@ impl Objects for Store {
 
     fn children(&self, id: &Hash) -> mv_store::Result<Option<Vec<Hash>>> {
         Store::children(self, id)
+    }
+
+    fn expect(&self, kind: Kind, ids: &[Hash]) -> mv_store::Result<()> {
+        Store::read_ahead(self, kind, ids)
     }
 
     fn find(&self, prefix: &HashPrefix, kind: Kind) -> mv_store::Result<Vec<Hash>> {

@@ -8,9 +8,10 @@ use std::collections::HashSet;
 
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
-use crate::hash::{Hash, Nonces, id_of};
+use crate::hash::{Hash, Nonces};
 use crate::pack::PackId;
 use crate::progress::Task;
+use crate::store::blocks::{Blocks, Members, WholeBlock};
 use crate::store::{PackInfo, Store};
 use crate::writer::{SMALL, StoreWriter, Written};
 
@@ -20,6 +21,11 @@ const FANOUT: usize = 8;
 const RANK_ZERO: u64 = 32 << 10;
 /// Packs from this size on are left alone, so that what follows a commit rewrites 256 MiB at most.
 const LARGE: u64 = 32 << 20;
+
+/// Whether a pack is one of those that are merged with others.
+pub(crate) fn small_pack(bytes: u64) -> bool {
+    bytes < LARGE
+}
 
 /// Packs that should become one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +40,7 @@ pub struct Merge {
 #[must_use]
 pub fn plan_merge(packs: &[PackInfo]) -> Option<Merge> {
     let rank = |bytes: u64| (0..).find(|&r| bytes < RANK_ZERO << (3 * r)).unwrap_or(20);
-    let small: Vec<_> = packs.iter().filter(|p| p.bytes < LARGE).collect();
+    let small: Vec<_> = packs.iter().filter(|p| small_pack(p.bytes)).collect();
     let highest =
         (0..=5).rev().find(|&r| small.iter().filter(|p| rank(p.bytes) == r).count() >= FANOUT)?;
     let chosen: Vec<_> = small.into_iter().filter(|p| rank(p.bytes) <= highest).collect();
@@ -59,51 +65,55 @@ pub fn merge_packs(
     task: &Task,
 ) -> Result<Written> {
     let writer = StoreWriter::begin(&store.without(packs), nonces)?;
-    let source = Store::open(store.root(), packs);
+    let source = store.only(packs);
     let mut seen = HashSet::new();
     for number in 0..packs.len() {
-        source.each_block(number, &mut |block, members| {
+        let blocks = Blocks::of(&source, number)?;
+        for n in 0..blocks.count() {
             task.check()?;
-            task.add(block.stored.len() as u64);
-            let wanted: Vec<_> = members.iter().filter(|(id, _)| keep(id)).collect();
-            let fresh: Vec<_> =
-                wanted.into_iter().filter(|(id, _)| seen.insert(*id) && writer.claim(id)).collect();
-            if fresh.is_empty() {
-                return Ok(());
+            task.add(u64::from(blocks.block(n)?.stored_len));
+            let members = blocks.members(n)?;
+            let fresh: Members = members
+                .iter()
+                .filter(|(id, _)| keep(id) && seen.insert(*id) && writer.claim(id))
+                .cloned()
+                .collect();
+            if !fresh.is_empty() {
+                let block = blocks.read(n)?;
+                writer.copy_block(&block, &members, &fresh)?;
             }
-            if block.encoding == Encoding::List {
-                let raw_len = block.raw_len;
-                return writer.append_stored(
-                    block.kind,
-                    Encoding::List,
-                    &block.stored,
-                    raw_len,
-                    &[(fresh[0].0, 0)],
-                );
-            }
-            for (id, range) in &fresh {
-                let bytes = block.raw.get(range.clone());
-                if bytes.is_none_or(|bytes| id_of(block.kind, bytes) != *id) {
-                    return Err(Error::corrupt("object", id, "its bytes do not match its id"));
-                }
-            }
-            if fresh.len() == members.len() && block.raw.len() >= SMALL {
-                let members: Vec<_> =
-                    members.iter().map(|(id, range)| (*id, at32(range.start))).collect();
-                return writer.append_stored(
-                    block.kind,
-                    block.encoding,
-                    &block.stored,
-                    block.raw_len,
-                    &members,
-                );
-            }
-            fresh.into_iter().try_for_each(|(id, range)| {
-                writer.put_claimed(block.kind, *id, &block.raw[range.clone()])
-            })
-        })?;
+        }
     }
     writer.finish()
+}
+
+impl StoreWriter<'_> {
+    /// Copies the `fresh` ones of a block's objects, which this writer has claimed. The block is taken
+    /// as it is when that carries little else; small objects come to share other blocks.
+    ///
+    /// # Errors
+    /// `Corrupt` if an object does not match its id, `Io`.
+    pub(crate) fn copy_block(
+        &self,
+        block: &WholeBlock,
+        members: &Members,
+        fresh: &Members,
+    ) -> Result<()> {
+        if let Some((id, _)) = fresh.iter().find(|(id, range)| !block.has(id, range)) {
+            return Err(Error::corrupt("object", id, "its bytes do not match its id"));
+        }
+        if block.encoding == Encoding::List
+            || (fresh.len() == members.len() && block.raw().len() >= SMALL)
+        {
+            let members: Vec<_> =
+                fresh.iter().map(|(id, range)| (*id, at32(range.start))).collect();
+            let (encoding, stored) = (block.encoding, &block.stored);
+            return self.append_stored(block.kind, encoding, stored, block.raw_len, &members);
+        }
+        fresh.iter().try_for_each(|(id, range)| {
+            self.put_claimed(block.kind, *id, block.raw().get(range.clone()).unwrap_or_default())
+        })
+    }
 }
 
 fn at32(n: usize) -> u32 {

@@ -175,6 +175,15 @@ impl TempFile {
         self.file()?.read_exact_at(buffer, offset).at("read", &self.path)
     }
 
+    /// Maps what was written, to check it before it is given its name.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn map(&self) -> Result<Mmap> {
+        let len = usize::try_from(self.written).unwrap_or(usize::MAX);
+        map_range(self.file()?, &self.path, 0, len)
+    }
+
     fn file(&self) -> Result<&File> {
         self.file.as_ref().ok_or_else(|| Error::Invalid {
             what: "temporary file",
@@ -257,6 +266,16 @@ impl Drop for TempFile {
             self.remove();
         }
     }
+}
+
+/// Moves a file that is durable to a new name on the same file system, replacing nothing, durably.
+///
+/// # Errors
+/// `Exists`, `Io`.
+pub fn move_new(from: &Path, to: &Path) -> Result<()> {
+    link_new(from, to)?;
+    sync_dir(parent_of(to))?;
+    remove(from)
 }
 
 fn parent_of(path: &Path) -> &Path {

@@ -251,6 +251,16 @@ impl Nonces {
         Nonces { seed, used: AtomicU64::new(0) }
     }
 
+    /// Another source, whose nonces nobody else gives.
+    #[must_use]
+    pub fn branch(&self) -> Nonces {
+        let (left, right) = (self.next(), self.next());
+        let mut seed = [0; 32];
+        seed[..16].copy_from_slice(&left);
+        seed[16..].copy_from_slice(&right);
+        Nonces::from_seed(seed)
+    }
+
     /// A nonce that this source has not given before.
     pub fn next(&self) -> Nonce {
         let turn = self.used.fetch_add(1, Ordering::Relaxed);

@@ -22,6 +22,7 @@ mod progress;
 mod transport;
 
 mod dir_transport;
+mod lanes;
 
 mod codec;
 pub mod cut;
@@ -36,6 +37,8 @@ mod writer;
 mod consolidate;
 mod verify;
 
+mod transfer;
+
 pub use codec::Encoding;
 pub use consolidate::{Merge, merge_packs, plan_merge};
 pub use dir_transport::DirTransport;
@@ -44,7 +47,8 @@ pub use hash::{BlobHasher, Hash, HashPrefix, Kind, Nonce, Nonces, id_of, nonce_h
 pub use list::ListItem;
 pub use pack::PackId;
 pub use progress::{Progress, Task, TaskSnapshot, Unit};
-pub use store::{PackInfo, Store};
+pub use store::{OpenElsewhere, PackInfo, Store};
+pub use transfer::{Recipient, Transfer, adopt, packs_below, verify_lists};
 pub use transport::{NEWEST, Source, Stat, Transport};
 pub use verify::{PackCheck, PackProblem, verify_pack};
 pub use writer::{StoreWriter, Written};

@@ -1,15 +1,15 @@
-//! The read side: a snapshot of the live packs of one repository.
+//! The read side: a snapshot of the live packs of one repository, here or on a remote, or of both.
 //!
 //! Cheap to clone and safe to share between threads. Packs are opened when first needed; at most
 //! [`OPEN_FILES`] of them keep a file open, so any number of packs works under `ulimit -n 64`.
 
-mod blocks;
+pub(crate) mod ahead;
+pub(crate) mod blocks;
 mod cache;
 mod census;
 mod chunks;
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -18,11 +18,14 @@ use rayon::prelude::*;
 
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
-use crate::hash::{BlobHasher, Hash, HashPrefix, Kind, id_of};
+use crate::hash::{BlobHasher, Hash, HashPrefix, Kind, Nonces, id_of};
+use crate::lanes;
 use crate::list::{self, List, ListItem};
-use crate::pack::{Block, Pack, PackId, Place};
+use crate::pack::{Block, Home, Pack, PackFile, PackId, Place, RemoteHome};
 use crate::progress::Task;
+use crate::transport::Transport;
 
+use ahead::ReadAhead;
 use cache::BlockCache;
 use chunks::Chunks;
 
@@ -39,14 +42,44 @@ struct Shared {
     /// Where the last object was found: neighbours are usually in the same pack.
     last: AtomicUsize,
     /// Open pack files, least recently used first. Held only to look up and to open, never while reading.
-    files: Mutex<VecDeque<(usize, Arc<File>)>>,
+    files: Mutex<VecDeque<(usize, Arc<PackFile>)>>,
     /// Decoded blocks that hold several objects, least recently used first. Never held while decoding.
     blocks: Mutex<BlockCache>,
+    /// Stored bytes that were fetched before they were asked for. Never held while fetching.
+    ahead: Mutex<ReadAhead>,
+    /// Where objects are looked for that are not in these packs.
+    elsewhere: Option<Elsewhere>,
 }
 
 struct Slot {
     id: PackId,
+    home: Home,
     pack: OnceLock<Pack>,
+}
+
+/// Opens a store of what is not here, when it is first needed.
+pub type OpenElsewhere = dyn Fn() -> Result<Store> + Send + Sync;
+
+/// A store that is opened when something is not here: a partial clone's remote.
+struct Elsewhere {
+    open: Arc<OpenElsewhere>,
+    opened: OnceLock<Store>,
+    /// Taken while opening, so that it happens once.
+    opening: Mutex<()>,
+}
+
+impl Elsewhere {
+    fn store(&self) -> Result<&Store> {
+        if let Some(store) = self.opened.get() {
+            return Ok(store);
+        }
+        let _turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = self.opened.get() {
+            return Ok(store);
+        }
+        let store = (self.open)()?;
+        Ok(self.opened.get_or_init(|| store))
+    }
 }
 
 /// An object that was found.
@@ -72,14 +105,79 @@ impl Store {
     /// A snapshot of the given packs below `root`. Nothing is read yet.
     #[must_use]
     pub fn open(root: &Path, packs: &[PackId]) -> Store {
-        let slots = packs.iter().map(|&id| Slot { id, pack: OnceLock::new() }).collect();
+        let home = Home::Local(root.to_path_buf());
+        Store::of(root, packs.iter().map(|&id| Slot::new(id, &home)).collect(), None)
+    }
+
+    /// A snapshot of packs that lie on a remote. Their indexes are kept below `folder`, by pack, and
+    /// fetched when they are not there; blocks are read by range.
+    #[must_use]
+    pub fn open_remote(
+        transport: Arc<dyn Transport>,
+        folder: &Path,
+        packs: &[PackId],
+        nonces: &Nonces,
+    ) -> Store {
+        let remote =
+            RemoteHome { transport, folder: folder.to_path_buf(), nonces: nonces.branch() };
+        let home = Home::Remote(Arc::new(remote));
+        Store::of(folder, packs.iter().map(|&id| Slot::new(id, &home)).collect(), None)
+    }
+
+    fn of(root: &Path, slots: Vec<Slot>, elsewhere: Option<Arc<OpenElsewhere>>) -> Store {
         Store(Arc::new(Shared {
             root: root.to_path_buf(),
             slots,
             last: AtomicUsize::new(0),
             files: Mutex::default(),
             blocks: Mutex::default(),
+            ahead: Mutex::default(),
+            elsewhere: elsewhere.map(|open| Elsewhere {
+                open,
+                opened: OnceLock::new(),
+                opening: Mutex::new(()),
+            }),
         }))
+    }
+
+    /// The packs of this snapshot and then those of another: what both have is read from this one.
+    #[must_use]
+    pub fn join(&self, other: &Store) -> Store {
+        let both = self.0.slots.iter().chain(&other.0.slots);
+        let slots = both.map(|slot| Slot::new(slot.id, &slot.home)).collect();
+        Store::of(&self.0.root, slots, None)
+    }
+
+    /// The same snapshot, reading what it lacks from a store that is opened at the first such read.
+    /// [`Store::contains`], [`Store::has`] and [`Store::find`] still speak of this snapshot alone.
+    #[must_use]
+    pub fn with_elsewhere(&self, open: Arc<OpenElsewhere>) -> Store {
+        let slots = self.0.slots.iter().map(|slot| Slot::new(slot.id, &slot.home)).collect();
+        Store::of(&self.0.root, slots, Some(open))
+    }
+
+    /// The same snapshot without anything elsewhere.
+    #[must_use]
+    pub fn here(&self) -> Store {
+        if self.0.elsewhere.is_none() { self.clone() } else { self.without(&[]) }
+    }
+
+    /// The store of what is not here, opened now if it was not; none when there is none.
+    ///
+    /// # Errors
+    /// What opening it gives.
+    pub fn elsewhere(&self) -> Result<Option<&Store>> {
+        self.0.elsewhere.as_ref().map(Elsewhere::store).transpose()
+    }
+
+    /// Opens the index of every pack, several at a time when they have to be fetched.
+    ///
+    /// # Errors
+    /// `Stale`, `Corrupt`, `Io`, `Remote` of the first pack that does not open.
+    pub fn open_indexes(&self) -> Result<()> {
+        let lanes = self.0.slots.iter().map(|slot| slot.home.lanes()).max().unwrap_or(1);
+        let slots: Vec<usize> = (0..self.0.slots.len()).collect();
+        lanes::each(lanes, &slots, |slot| self.pack(*slot).map(drop))
     }
 
     /// The repository folder.
@@ -91,8 +189,17 @@ impl Store {
     /// The same snapshot without some of its packs.
     #[must_use]
     pub fn without(&self, packs: &[PackId]) -> Store {
-        let kept: Vec<_> = self.pack_ids().filter(|id| !packs.contains(id)).collect();
-        Store::open(&self.0.root, &kept)
+        let kept = self.0.slots.iter().filter(|slot| !packs.contains(&slot.id));
+        let slots = kept.map(|slot| Slot::new(slot.id, &slot.home)).collect();
+        Store::of(&self.0.root, slots, None)
+    }
+
+    /// The same snapshot with only some of its packs.
+    #[must_use]
+    pub fn only(&self, packs: &[PackId]) -> Store {
+        let kept = self.0.slots.iter().filter(|slot| packs.contains(&slot.id));
+        let slots = kept.map(|slot| Slot::new(slot.id, &slot.home)).collect();
+        Store::of(&self.0.root, slots, None)
     }
 
     /// The ids of the snapshot's packs.
@@ -113,12 +220,17 @@ impl Store {
             .collect()
     }
 
-    fn pack(&self, slot: usize) -> Result<&Pack> {
+    /// How many requests to a pack's place are worth having under way at once.
+    pub(crate) fn lanes_of(&self, slot: usize) -> usize {
+        self.0.slots[slot].home.lanes()
+    }
+
+    pub(crate) fn pack(&self, slot: usize) -> Result<&Pack> {
         let slot = &self.0.slots[slot];
         if let Some(pack) = slot.pack.get() {
             return Ok(pack);
         }
-        let opened = Pack::open(&self.0.root, slot.id)?;
+        let opened = Pack::open(&slot.home, slot.id)?;
         Ok(slot.pack.get_or_init(|| opened))
     }
 
@@ -152,6 +264,14 @@ impl Store {
         Ok(Some(Found { slot, place, block }))
     }
 
+    /// Finds an object of this kind here, or else the store to ask for it.
+    fn find_here(&self, kind: Kind, id: &Hash) -> Result<std::result::Result<Found, &Store>> {
+        match (self.find_as(kind, id), &self.0.elsewhere) {
+            (Err(Error::Missing { .. }), Some(elsewhere)) => Ok(Err(elsewhere.store()?)),
+            (found, _) => found.map(Ok),
+        }
+    }
+
     fn find_as(&self, kind: Kind, id: &Hash) -> Result<Found> {
         let found = self.locate(id)?.ok_or(Error::Missing { kind, id: *id })?;
         if found.block.kind == kind {
@@ -182,8 +302,10 @@ impl Store {
     /// # Errors
     /// `Missing`, or what opening a pack gives.
     pub fn len_of(&self, id: &Hash) -> Result<u64> {
-        let found = self.find_as(Kind::Blob, id)?;
-        Ok(found.raw_len())
+        match self.find_here(Kind::Blob, id)? {
+            Ok(found) => Ok(found.raw_len()),
+            Err(elsewhere) => elsewhere.len_of(id),
+        }
     }
 
     /// The bytes that an object's block takes in its pack, shared out by raw length when the block
@@ -201,7 +323,10 @@ impl Store {
     /// # Errors
     /// `Missing`, `Corrupt` (also when it has more than `cap` bytes, which only hostile objects have), `Io`.
     pub fn get(&self, kind: Kind, id: &Hash, cap: u64) -> Result<Vec<u8>> {
-        let found = self.find_as(kind, id)?;
+        let found = match self.find_here(kind, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.get(kind, id, cap),
+        };
         if found.raw_len() > cap {
             let detail = format!("it has {} bytes, the limit is {cap}", found.raw_len());
             return Err(Error::corrupt("object", format!("{kind} {id}"), detail));
@@ -240,10 +365,17 @@ impl Store {
     }
 
     fn decode(&self, slot: usize, block: &Block) -> Result<Vec<u8>> {
-        self.pack(slot)?.decoded(&*self.file(slot)?, block)
+        let pack = self.pack(slot)?;
+        let key = (slot, block.offset);
+        let ahead = self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner).take(key);
+        let stored = match ahead {
+            Some(stored) => stored,
+            None => pack.stored(&*self.file(slot)?, block)?,
+        };
+        pack.decode(stored, block)
     }
 
-    fn file(&self, slot: usize) -> Result<Arc<File>> {
+    fn file(&self, slot: usize) -> Result<Arc<PackFile>> {
         let mut files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = files.iter().position(|(s, _)| *s == slot) {
             if let Some(entry) = files.remove(at) {
@@ -278,7 +410,10 @@ impl Store {
         task: Option<&Task>,
         out: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
     ) -> Result<u64> {
-        let found = self.find_as(Kind::Blob, id)?;
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.copy_to(id, task, out),
+        };
         if found.block.encoding != Encoding::List {
             let bytes = self.bytes_of(&found)?;
             if id_of(Kind::Blob, &bytes) != *id {
@@ -357,7 +492,10 @@ impl Store {
     /// # Errors
     /// `Missing`, `Corrupt`, `Invalid` if the range leaves the blob, `Io`.
     pub fn read_range(&self, id: &Hash, start: u64, len: u64) -> Result<Vec<u8>> {
-        let found = self.find_as(Kind::Blob, id)?;
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.read_range(id, start, len),
+        };
         let end =
             start.checked_add(len).filter(|&end| end <= found.raw_len()).ok_or_else(|| {
                 let detail = format!("{len} bytes at {start} of {}", found.raw_len());
@@ -395,7 +533,10 @@ impl Store {
     /// # Errors
     /// `Missing`, `Corrupt`, `Io`.
     pub fn chunks(&self, id: &Hash, most: usize) -> Result<Option<Vec<ListItem>>> {
-        let found = self.find_as(Kind::Blob, id)?;
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.chunks(id, most),
+        };
         if found.block.encoding != Encoding::List {
             return Ok(Some(vec![ListItem { id: *id, len: found.raw_len() }]));
         }
@@ -415,7 +556,10 @@ impl Store {
     /// # Errors
     /// `Missing`, `Corrupt`, `Io`.
     pub fn children(&self, id: &Hash) -> Result<Option<Vec<Hash>>> {
-        let found = self.find_as(Kind::Blob, id)?;
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.children(id),
+        };
         if found.block.encoding != Encoding::List {
             return Ok(None);
         }
@@ -465,6 +609,22 @@ impl Store {
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)
+    }
+}
+
+impl Slot {
+    fn new(id: PackId, home: &Home) -> Slot {
+        Slot { id, home: home.clone(), pack: OnceLock::new() }
+    }
+}
+
+impl Home {
+    /// How many requests are worth having under way at once.
+    fn lanes(&self) -> usize {
+        match self {
+            Home::Local(_) => 1,
+            Home::Remote(remote) => remote.transport.lanes(),
+        }
     }
 }
 

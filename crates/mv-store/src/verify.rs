@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use crate::codec::Encoding;
-use crate::error::{Error, IoContext, Result};
-use crate::fs;
-use crate::hash::{Hash, id_of};
-use crate::pack::{Pack, PackId};
+use crate::error::{Error, Result};
+use crate::hash::Hash;
+use crate::pack::{Home, Pack, PackId};
 use crate::progress::Task;
 use crate::store::Store;
+use crate::store::blocks::Blocks;
+use crate::transport::Source;
 
 /// One thing that is wrong with a pack.
 #[derive(Debug)]
@@ -38,48 +41,67 @@ pub struct PackCheck {
 /// Only `Cancelled`; whatever is wrong with the pack is in the result.
 pub fn verify_pack(root: &Path, id: PackId, task: &Task) -> Result<PackCheck> {
     let mut check = PackCheck::default();
-    match verify_whole(root, id, task) {
+    match verify_whole(&Home::Local(root.to_path_buf()), id, task) {
         Err(Error::Cancelled) => return Err(Error::Cancelled),
         Err(error) => check.problems.push(PackProblem { objects: Vec::new(), error }),
         Ok(()) => {}
     }
-    let store = Store::open(root, &[id]);
-    let outcome = store.each_block_lenient(0, &mut |block, members| {
-        task.check()?;
-        let (block, members) = match block {
-            Ok(block) => (block, members),
-            Err(error) => {
-                let objects = members.iter().map(|(id, _)| *id).collect();
-                check.problems.push(PackProblem { objects, error });
-                return Ok(());
-            }
-        };
-        for (id, range) in members {
-            if block.encoding == Encoding::List {
-                continue;
-            }
-            check.objects += 1;
-            check.bytes += range.len() as u64;
-            let bytes = block.raw.get(range.clone());
-            if bytes.is_none_or(|bytes| id_of(block.kind, bytes) != *id) {
-                let error = Error::corrupt("object", id, "its bytes do not match its id");
-                check.problems.push(PackProblem { objects: vec![*id], error });
-            }
-        }
-        Ok(())
-    });
-    match outcome {
+    match verify_objects(&Store::open(root, &[id]), id, task) {
         Err(Error::Cancelled) => return Err(Error::Cancelled),
         Err(error) if check.problems.is_empty() => {
             check.problems.push(PackProblem { objects: Vec::new(), error });
         }
-        _ => {}
+        Err(_) => {}
+        Ok(objects) => {
+            check.objects = objects.objects;
+            check.bytes = objects.bytes;
+            check.problems.extend(objects.problems);
+        }
     }
     Ok(check)
 }
 
-fn verify_whole(root: &Path, id: PackId, task: &Task) -> Result<()> {
-    let pack = Pack::open(root, id)?;
+/// Compares every object of a pack with its id, on all cores.
+///
+/// # Errors
+/// `Cancelled`, and what opening the pack gives; damage is in the result.
+pub(crate) fn verify_objects(store: &Store, id: PackId, task: &Task) -> Result<PackCheck> {
+    let slot = store.pack_ids().position(|pack| pack == id);
+    let slot = slot.ok_or_else(|| Error::Stale { name: id.to_string() })?;
+    let blocks = Blocks::of(store, slot)?;
+    let check = |n: u32| -> Result<PackCheck> {
+        task.check()?;
+        let mut check = PackCheck::default();
+        let members = blocks.members(n)?;
+        let block = match blocks.read(n) {
+            Err(error) => {
+                let objects = members.iter().map(|(id, _)| *id).collect();
+                check.problems.push(PackProblem { objects, error });
+                return Ok(check);
+            }
+            Ok(block) => block,
+        };
+        for (id, range) in members.iter().filter(|_| block.encoding != Encoding::List) {
+            check.objects += 1;
+            check.bytes += range.len() as u64;
+            if !block.has(id, range) {
+                let error = Error::corrupt("object", id, "its bytes do not match its id");
+                check.problems.push(PackProblem { objects: vec![*id], error });
+            }
+        }
+        Ok(check)
+    };
+    let add = |mut sum: PackCheck, more: PackCheck| {
+        sum.objects += more.objects;
+        sum.bytes += more.bytes;
+        sum.problems.extend(more.problems);
+        Ok(sum)
+    };
+    (0..blocks.count()).into_par_iter().map(check).try_reduce(PackCheck::default, add)
+}
+
+fn verify_whole(home: &Home, id: PackId, task: &Task) -> Result<()> {
+    let pack = Pack::open(home, id)?;
     let file = pack.open_file()?;
     pack.verify_header(&file)?;
     let mut hasher = blake3::Hasher::new();
@@ -88,13 +110,10 @@ fn verify_whole(root: &Path, id: PackId, task: &Task) -> Result<()> {
     while at < pack.bytes {
         task.check()?;
         let left = usize::try_from(pack.bytes - at).unwrap_or(usize::MAX).min(buffer.len());
-        fs::read_at(&file, &pack.path, &mut buffer[..left], at)?;
+        file.read_at(&mut buffer[..left], at)?;
         hasher.update(&buffer[..left]);
         task.add(left as u64);
         at += left as u64;
-    }
-    if file.metadata().at("stat", &pack.path)?.len() != pack.bytes {
-        return Err(Error::corrupt("pack", id, "its length changed"));
     }
     if Hash(*hasher.finalize().as_bytes()) != id.0 {
         return Err(Error::corrupt("pack", id, "its bytes do not match its name"));

@@ -62,6 +62,12 @@ impl Trailer {
         Ok(trailer)
     }
 
+    /// The length of the file that an index of `index_len` bytes is the end of, as far as its trailer
+    /// can be believed.
+    pub(crate) fn file_len(trailer: &[u8; 64], index_len: u64) -> u64 {
+        u64_at(trailer, 16).saturating_add(index_len)
+    }
+
     /// Bytes of the footer without the trailer.
     pub(crate) fn footer_len(&self) -> u64 {
         let (objects, blocks, bases) =
@@ -87,6 +93,11 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         Ok(PackIndex { bytes, trailer, name })
     }
 
+    /// All of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+
     pub(crate) fn objects(&self) -> u32 {
         self.trailer.objects
     }
@@ -104,10 +115,14 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         hash_at(self.bytes.as_ref(), n as usize * ID_LEN)
     }
 
+    /// The number in stored order of the n-th object, unchecked.
+    pub(crate) fn ordinal(&self, n: u32) -> u32 {
+        u32_at(self.bytes.as_ref(), self.count() * ID_LEN + n as usize * 4)
+    }
+
     /// The place of the n-th object, checked against its block.
     pub(crate) fn place(&self, n: u32) -> Result<(Place, Block)> {
-        let bytes = self.bytes.as_ref();
-        let ordinal = u32_at(bytes, self.count() * ID_LEN + n as usize * 4);
+        let ordinal = self.ordinal(n);
         if ordinal >= self.trailer.objects {
             return Err(self.bad("an object lies in no block"));
         }
@@ -295,9 +310,7 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         if offset != self.trailer.footer_offset {
             return Err(self.bad("bytes before its index belong to no block"));
         }
-        let mut ordinals: Vec<u32> = (0..self.objects())
-            .map(|n| u32_at(bytes, self.count() * ID_LEN + n as usize * 4))
-            .collect();
+        let mut ordinals: Vec<u32> = (0..self.objects()).map(|n| self.ordinal(n)).collect();
         ordinals.sort_unstable();
         if (0..self.objects()).ne(ordinals) {
             return Err(self.bad("its order names an object twice"));

@@ -24,6 +24,7 @@
 //! the same objects, which the deletion protocol needs (`docs/CONCURRENCY.md`).
 
 mod builder;
+pub(crate) mod copy;
 mod index;
 mod reader;
 
@@ -36,7 +37,7 @@ use crate::hash::{Hash, Kind};
 
 pub(crate) use builder::{ClosedPack, PackBuilder};
 pub(crate) use index::PackIndex;
-pub(crate) use reader::Pack;
+pub(crate) use reader::{Home, Pack, PackFile, RemoteHome, keep_index};
 
 /// A pack's name: the BLAKE3 of its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

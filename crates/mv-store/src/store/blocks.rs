@@ -1,12 +1,14 @@
 //! Visiting the blocks of one pack, for those who copy or check it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Store;
 use crate::codec::Encoding;
-use crate::error::Result;
-use crate::hash::{Hash, Kind};
+use crate::error::{Error, Result};
+use crate::hash::{Hash, Kind, id_of};
 use crate::list::List;
+use crate::pack::{Block, Pack, PackFile};
 
 /// A block as it lies in a pack, and decoded.
 pub(crate) struct WholeBlock {
@@ -14,61 +16,102 @@ pub(crate) struct WholeBlock {
     pub(crate) encoding: Encoding,
     pub(crate) raw_len: u64,
     pub(crate) stored: Vec<u8>,
-    /// Empty for a list.
-    pub(crate) raw: Vec<u8>,
+    /// Empty for a list, and for a raw block, whose stored bytes are the bytes.
+    decoded: Vec<u8>,
 }
 
-/// The objects of a block, each with its range of the decoded bytes.
-pub(crate) type Members = Vec<(Hash, Range<usize>)>;
-
-impl Store {
-    /// Visits the blocks of a pack in stored order, decoded, each with its objects.
-    pub(crate) fn each_block(
-        &self,
-        slot: usize,
-        visit: &mut dyn FnMut(&WholeBlock, &Members) -> Result<()>,
-    ) -> Result<()> {
-        self.each_block_lenient(slot, &mut |block, members| visit(&block?, members))
+impl WholeBlock {
+    /// The decoded bytes; empty for a list.
+    pub(crate) fn raw(&self) -> &[u8] {
+        match self.encoding {
+            Encoding::Raw => &self.stored,
+            Encoding::Zstd => &self.decoded,
+            Encoding::List => &[],
+        }
     }
 
-    /// The same, going on after a block that does not decode.
-    pub(crate) fn each_block_lenient(
-        &self,
-        slot: usize,
-        visit: &mut dyn FnMut(Result<WholeBlock>, &Members) -> Result<()>,
-    ) -> Result<()> {
-        let pack = self.pack(slot)?;
-        let file = self.file(slot)?;
-        let mut members: Vec<Members> = vec![Vec::new(); pack.index.blocks() as usize];
-        for n in 0..pack.index.objects() {
-            let (place, _) = pack.index.place(n)?;
+    /// Whether an object's bytes are what its id says. A list's are its chunks', which are not here.
+    pub(crate) fn has(&self, id: &Hash, range: &Range<usize>) -> bool {
+        self.encoding == Encoding::List
+            || self.raw().get(range.clone()).is_some_and(|bytes| id_of(self.kind, bytes) == *id)
+    }
+}
+
+/// The objects of a block, each with its range of the decoded bytes, in their order there.
+pub(crate) type Members = Vec<(Hash, Range<usize>)>;
+
+/// One pack of a snapshot, block by block. Costs four bytes an object.
+pub(crate) struct Blocks<'a> {
+    pack: &'a Pack,
+    pub(crate) file: Arc<PackFile>,
+    /// The number in the index of each object, by its place in stored order.
+    by_ordinal: Vec<u32>,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) fn of(store: &'a Store, slot: usize) -> Result<Blocks<'a>> {
+        let pack = store.pack(slot)?;
+        let objects = pack.index.objects();
+        let mut by_ordinal = vec![u32::MAX; objects as usize];
+        for n in 0..objects {
+            if let Some(place) = by_ordinal.get_mut(pack.index.ordinal(n) as usize) {
+                *place = n;
+            }
+        }
+        Ok(Blocks { pack, file: store.file(slot)?, by_ordinal })
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.pack.index.blocks()
+    }
+
+    pub(crate) fn block(&self, n: u32) -> Result<Block> {
+        self.pack.index.block(n)
+    }
+
+    pub(crate) fn members(&self, n: u32) -> Result<Members> {
+        let first = self.block(n)?.first as usize;
+        let next = match n + 1 < self.count() {
+            true => self.block(n + 1)?.first as usize,
+            false => self.by_ordinal.len(),
+        };
+        let bad = || Error::corrupt("pack", self.pack.id, "its order names an object twice");
+        let numbers = self.by_ordinal.get(first..next).ok_or_else(bad)?;
+        let member = |&number: &u32| {
+            if number == u32::MAX {
+                return Err(bad());
+            }
+            let (place, _) = self.pack.index.place(number)?;
             let start = place.start as usize;
-            members[place.block as usize]
-                .push((pack.index.id(n), start..start + place.len as usize));
-        }
-        for (n, mut members) in (0..).zip(members) {
-            members.sort_by_key(|(_, range)| (range.start, range.end));
-            let block = pack.index.block(n).and_then(|block| {
-                let stored = pack.stored(&file, &block)?;
-                let raw = match block.encoding {
-                    Encoding::Raw => stored.clone(),
-                    Encoding::Zstd => pack.decoded(&file, &block)?,
-                    Encoding::List => {
-                        let name = members.first().map_or(Hash::ZERO, |(id, _)| *id);
-                        List::decode(&stored, Some(block.raw_len), &name)?;
-                        Vec::new()
-                    }
-                };
-                Ok(WholeBlock {
-                    kind: block.kind,
-                    encoding: block.encoding,
-                    raw_len: block.raw_len,
-                    stored,
-                    raw,
-                })
-            });
-            visit(block, &members)?;
-        }
-        Ok(())
+            Ok((self.pack.index.id(number), start..start + place.len as usize))
+        };
+        numbers.iter().map(member).collect()
+    }
+
+    /// Reads and decodes a block.
+    pub(crate) fn read(&self, n: u32) -> Result<WholeBlock> {
+        let block = self.block(n)?;
+        let stored = self.pack.stored(&self.file, &block)?;
+        self.decode(&block, stored)
+    }
+
+    /// Decodes a block that was read.
+    pub(crate) fn decode(&self, block: &Block, stored: Vec<u8>) -> Result<WholeBlock> {
+        let mut decoded = Vec::new();
+        let stored = match block.encoding {
+            Encoding::Raw => stored,
+            Encoding::Zstd => {
+                decoded = self.pack.decode(&stored, block)?;
+                stored
+            }
+            Encoding::List => {
+                let member = self.by_ordinal.get(block.first as usize).copied();
+                let name = member.filter(|n| *n != u32::MAX).map(|n| self.pack.index.id(n));
+                List::decode(&stored, Some(block.raw_len), &name.unwrap_or(Hash::ZERO))?;
+                stored
+            }
+        };
+        let (kind, encoding, raw_len) = (block.kind, block.encoding, block.raw_len);
+        Ok(WholeBlock { kind, encoding, raw_len, stored, decoded })
     }
 }

@@ -1,0 +1,341 @@
+//! Copying objects from one store to another, as they are stored.
+//!
+//! A pack of which nearly everything is wanted travels whole, under a new name (`pack/copy.rs`). Of
+//! other packs only the blocks that are needed are read, with few requests, and what is wanted of
+//! them goes into new packs. Nothing is compressed again but small objects that come to share
+//! blocks; everything that arrives is compared with its id before it gets its final name.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::codec::Encoding;
+use crate::consolidate::small_pack;
+use crate::error::{Error, Result};
+use crate::fs::{self, TempFile};
+use crate::hash::{Hash, Nonces, nonce_hex};
+use crate::lanes;
+use crate::pack::copy::{PackCopy, PieceHashes, check_header, header};
+use crate::pack::{Block, Pack, PackId, RemoteHome, keep_index};
+use crate::progress::Task;
+use crate::store::Store;
+use crate::store::ahead::runs;
+use crate::store::blocks::{Blocks, Members};
+use crate::transport::{Source, Transport};
+use crate::verify::verify_objects;
+use crate::writer::StoreWriter;
+
+/// A pack travels whole when at most one part in this many of it is not wanted.
+const SPARE: u64 = 16;
+/// The folder of packs that arrived and are not checked yet, below the receiving folder.
+const UNCHECKED: &str = "unchecked";
+
+/// What is to be copied, and how. A plan: making it touches nothing.
+#[derive(Debug, Default)]
+pub struct Transfer {
+    parcels: Vec<Parcel>,
+    /// Objects that are wanted and were found.
+    pub objects: u64,
+    /// Stored bytes that travel, about.
+    pub bytes: u64,
+    /// What was wanted and is in none of the packs, sorted.
+    pub missing: Vec<Hash>,
+}
+
+/// What travels of one pack.
+#[derive(Debug)]
+struct Parcel {
+    slot: usize,
+    id: PackId,
+    /// The whole pack; else these blocks, ascending.
+    whole: bool,
+    blocks: Vec<u32>,
+    bytes: u64,
+}
+
+impl Transfer {
+    /// Finds the wanted objects in a store's packs. An object that is in several is taken from the
+    /// first. Costs a look at each object of the packs.
+    ///
+    /// # Errors
+    /// What opening a pack gives.
+    pub fn plan(source: &Store, wanted: &HashSet<Hash>) -> Result<Transfer> {
+        let mut transfer = Transfer::default();
+        let mut left: HashSet<Hash> = wanted.clone();
+        for (slot, id) in (0..).zip(source.pack_ids()) {
+            if left.is_empty() {
+                break;
+            }
+            let pack = source.pack(slot)?;
+            let mut blocks: HashMap<u32, u64> = HashMap::new();
+            for n in 0..pack.index.objects() {
+                if left.remove(&pack.index.id(n)) {
+                    let (place, block) = pack.index.place(n)?;
+                    blocks.insert(place.block, u64::from(block.stored_len));
+                    transfer.objects += 1;
+                }
+            }
+            if blocks.is_empty() {
+                continue;
+            }
+            let bytes: u64 = blocks.values().sum();
+            let whole = (pack.bytes - bytes.min(pack.bytes)).saturating_mul(SPARE)
+                <= pack.bytes + pack.index.bytes().len() as u64 * SPARE;
+            let mut blocks: Vec<u32> = blocks.into_keys().collect();
+            blocks.sort_unstable();
+            let bytes = if whole { pack.bytes } else { bytes };
+            transfer.bytes += bytes;
+            transfer.parcels.push(Parcel { slot, id, whole, blocks, bytes });
+        }
+        transfer.missing = left.into_iter().collect();
+        transfer.missing.sort_unstable();
+        Ok(transfer)
+    }
+
+    /// Fetches everything into packs below `root`, a folder of the receiver's own, from which
+    /// [`adopt`] takes them. Packs get their names there when all in them was checked, one after the
+    /// other, so that what has arrived stays when the rest does not. `arrived` hears of each.
+    ///
+    /// # Errors
+    /// `Corrupt` for anything that is not what its id says, `Cancelled`, `Stale`, `Io`, `Remote`.
+    pub fn receive(
+        &self,
+        source: &Store,
+        wanted: &HashSet<Hash>,
+        root: &Path,
+        nonces: &Nonces,
+        task: &Task,
+    ) -> Result<Vec<PackId>> {
+        fs::sweep_dir(&root.join(UNCHECKED));
+        let mut packs = Vec::new();
+        for parcel in self.parcels.iter().filter(|parcel| parcel.whole) {
+            packs.push(receive_whole(source, parcel, root, nonces, task)?);
+        }
+        let parts: Vec<&Parcel> = self.parcels.iter().filter(|parcel| !parcel.whole).collect();
+        if !parts.is_empty() {
+            packs.extend(gather(source, &parts, wanted, root, nonces, task)?);
+        }
+        Ok(packs)
+    }
+
+    /// Sends everything to a remote in new packs; small ones are gathered first, below `scratch`.
+    /// `sent` hears of each pack that is there, durably; until a state record names it, nobody reads
+    /// it.
+    ///
+    /// # Errors
+    /// `Corrupt` for anything here that is damaged, `Cancelled`, `Io`, `Remote`, or what `sent`
+    /// returns.
+    pub fn send(
+        &self,
+        source: &Store,
+        wanted: &HashSet<Hash>,
+        to: &Recipient<'_>,
+        task: &Task,
+        sent: &mut dyn FnMut(PackId) -> Result<()>,
+    ) -> Result<Vec<PackId>> {
+        let small = self.parcels.iter().filter(|p| small_pack(p.bytes)).count();
+        let alone = |p: &Parcel| p.whole && (small < 2 || !small_pack(p.bytes));
+        let (whole, parts): (Vec<&Parcel>, Vec<&Parcel>) =
+            self.parcels.iter().partition(|parcel| alone(parcel));
+        let mut packs = Vec::new();
+        for parcel in whole {
+            let pack = source.pack(parcel.slot)?;
+            packs.push(to.take(pack, task)?);
+            packs.last().map_or(Ok(()), |pack| sent(*pack))?;
+        }
+        if !parts.is_empty() {
+            let quiet = crate::Progress::new().task("gathering", crate::Unit::Bytes);
+            let ids = gather(source, &parts, wanted, to.scratch, to.nonces, &quiet)?;
+            let gathered = Store::open(to.scratch, &ids);
+            for (slot, id) in (0..).zip(&ids) {
+                packs.push(to.take(gathered.pack(slot)?, task)?);
+                packs.last().map_or(Ok(()), |pack| sent(*pack))?;
+                fs::remove(&to.scratch.join(id.file_name()))?;
+            }
+        }
+        Ok(packs)
+    }
+}
+
+/// Whoever packs are sent to.
+pub struct Recipient<'a> {
+    /// Where to.
+    pub transport: &'a Arc<dyn Transport>,
+    /// The local folder in which the remote's indexes are kept.
+    pub folder: &'a Path,
+    /// A local folder for packs on their way.
+    pub scratch: &'a Path,
+    /// For the names of packs, which are never used twice.
+    pub nonces: &'a Nonces,
+}
+
+impl Recipient<'_> {
+    /// Sends a pack under a name of its own.
+    fn take(&self, pack: &Pack, task: &Task) -> Result<PackId> {
+        let file = pack.open_file()?;
+        let checking = crate::Progress::new().task("checking", crate::Unit::Bytes);
+        let copy = PackCopy::new(&*file, pack.id, &self.nonces.next(), &checking)?;
+        task.check()?;
+        self.transport.upload(&copy.id.file_name(), &copy, &self.nonces.next(), task)?;
+        let remote = RemoteHome {
+            transport: Arc::clone(self.transport),
+            folder: self.folder.to_path_buf(),
+            nonces: self.nonces.branch(),
+        };
+        keep_index(&remote, copy.id, pack.index_bytes())?;
+        Ok(copy.id)
+    }
+}
+
+fn receive_whole(
+    source: &Store,
+    parcel: &Parcel,
+    root: &Path,
+    nonces: &Nonces,
+    task: &Task,
+) -> Result<PackId> {
+    let pack = source.pack(parcel.slot)?;
+    let file = pack.open_file()?;
+    let nonce = nonces.next();
+    let hashes = PieceHashes::new(pack.bytes, header(&nonce));
+    let mut copy = TempFile::create(&root.join("tmp"), &nonce_hex(&nonce))?;
+    copy.set_len(pack.bytes)?;
+    let pieces: Vec<u64> = (0..hashes.pieces()).collect();
+    lanes::each(source.lanes_of(parcel.slot), &pieces, |&piece| {
+        task.check()?;
+        let (start, len) = hashes.range(piece);
+        let mut bytes = vec![0; len];
+        file.read_at(&mut bytes, start).map_err(|e| gone(e, parcel.id))?;
+        if piece == 0 {
+            check_header(&bytes, parcel.id)?;
+        }
+        hashes.take(piece, &mut bytes);
+        copy.write_at(&bytes, start)?;
+        task.add(len as u64);
+        Ok(())
+    })?;
+    let id = match hashes.finish() {
+        Some((old, new)) if old == parcel.id.0 => PackId(new),
+        _ => return Err(Error::corrupt("pack", parcel.id, "its bytes do not match its name")),
+    };
+    let unchecked = root.join(UNCHECKED);
+    copy.publish_new(&unchecked.join(id.file_name()))?;
+    let arrived = Store::open(&unchecked, &[id]);
+    arrived.pack(0)?.index.verify()?;
+    let check = verify_objects(&arrived, id, task)?;
+    if let Some(problem) = check.problems.into_iter().next() {
+        return Err(problem.error);
+    }
+    fs::move_new(&unchecked.join(id.file_name()), &root.join(id.file_name()))?;
+    Ok(id)
+}
+
+/// Copies the wanted objects of some blocks into new packs below `root`.
+fn gather(
+    source: &Store,
+    parcels: &[&Parcel],
+    wanted: &HashSet<Hash>,
+    root: &Path,
+    nonces: &Nonces,
+    task: &Task,
+) -> Result<Vec<PackId>> {
+    let writer = StoreWriter::begin(&Store::open(root, &[]), nonces)?;
+    for parcel in parcels {
+        let blocks = Blocks::of(source, parcel.slot)?;
+        let mut numbers: HashMap<u64, u32> = HashMap::with_capacity(parcel.blocks.len());
+        let mut chosen: Vec<Block> = Vec::with_capacity(parcel.blocks.len());
+        for &n in &parcel.blocks {
+            let block = blocks.block(n)?;
+            numbers.insert(block.offset, n);
+            chosen.push(block);
+        }
+        let runs = runs(chosen);
+        lanes::each(source.lanes_of(parcel.slot).max(2), &runs, |run| {
+            task.check()?;
+            let bytes = run.read(&*blocks.file).map_err(|e| gone(e, parcel.id))?;
+            for block in &run.blocks {
+                let Some(&n) = numbers.get(&block.offset) else { continue };
+                let whole = blocks.decode(block, run.part(&bytes, block).to_vec())?;
+                let members = blocks.members(n)?;
+                let fresh: Members = members
+                    .iter()
+                    .filter(|(id, _)| wanted.contains(id) && writer.claim(id))
+                    .cloned()
+                    .collect();
+                if !fresh.is_empty() {
+                    writer.copy_block(&whole, &members, &fresh)?;
+                }
+            }
+            task.add(bytes.len() as u64);
+            Ok(())
+        })?;
+    }
+    Ok(writer.finish()?.packs)
+}
+
+/// A pack that vanished while it was read was dropped by somebody's gc.
+fn gone(error: Error, id: PackId) -> Error {
+    match error {
+        Error::Absent { .. } => Error::Stale { name: id.to_string() },
+        other => other,
+    }
+}
+
+/// Takes packs that [`Transfer::receive`] left below `from` into the repository folder `root`. They
+/// are durable there, and nobody reads them before a state record names them.
+///
+/// # Errors
+/// `Io`.
+pub fn adopt(from: &Path, root: &Path, packs: &[PackId]) -> Result<()> {
+    for pack in packs {
+        let name = pack.file_name();
+        match fs::move_new(&from.join(&name), &root.join(&name)) {
+            // Left by a run that was cut off between the link and the removal.
+            Err(Error::Exists { .. }) => fs::remove(&from.join(&name))?,
+            other => other?,
+        }
+    }
+    fs::sync_dir(&root.join("packs"))
+}
+
+/// The packs below a folder, found by listing it: only for folders that nobody else writes to.
+///
+/// # Errors
+/// `Io`.
+pub fn packs_below(root: &Path) -> Result<Vec<PackId>> {
+    let transport = crate::DirTransport::open(root);
+    let mut found = Vec::new();
+    for folder in transport.list("packs")? {
+        for name in transport.list(&folder)? {
+            let id = name.rsplit('/').next().and_then(Hash::from_hex).map(PackId);
+            found.extend(id.filter(|id| id.file_name() == name));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Compares every object that is stored as a list in these packs with its id, which needs its
+/// chunks wherever they are in the store. A list may claim more bytes than it has: `most` bounds
+/// what one object may come to.
+///
+/// # Errors
+/// `Corrupt`, `Missing`, `Cancelled`, `Io`.
+pub fn verify_lists(store: &Store, packs: &[PackId], most: u64, task: &Task) -> Result<()> {
+    for (slot, _) in (0..).zip(store.pack_ids()).filter(|(_, id)| packs.contains(id)) {
+        let pack = store.pack(slot)?;
+        for n in 0..pack.index.objects() {
+            let (_, block) = pack.index.place(n)?;
+            if block.encoding != Encoding::List {
+                continue;
+            }
+            let id = pack.index.id(n);
+            if block.raw_len > most {
+                let detail = format!("it claims {} bytes, more than this disk has", block.raw_len);
+                return Err(Error::corrupt("blob", id, detail));
+            }
+            store.copy_to(&id, None, &mut |_| task.check())?;
+        }
+    }
+    Ok(())
+}
