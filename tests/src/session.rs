@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mv_graph::{Person, Time};
-use mv_repo::{Session, Surroundings};
+use mv_repo::{Connector, Session, Surroundings};
 use mv_store::{Nonces, Progress};
 
 /// 2026-01-01T00:00:00Z, when every sandbox begins.
@@ -46,6 +46,7 @@ pub fn session(seconds: i64) -> Session {
         uid: 0,
         trust_any_owner: true,
         surroundings: Surroundings::default(),
+        connector: Connector::directories(),
         progress: Progress::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use mv_graph::{DayEdge, RefName, Time};
-use mv_repo::{PathArg, Repo, Session, Surroundings};
+use mv_repo::{Connector, PathArg, Repo, Session, Surroundings};
 use mv_store::{Nonces, Progress};
 
 use crate::args::Global;
@@ -109,6 +109,7 @@ impl<'h> Context<'h> {
             uid: self.host.uid,
             trust_any_owner: self.host.variable("MV_TRUST_ANY_OWNER").is_some_and(|v| v != "0"),
             surroundings: self.surroundings(),
+            connector: Connector::directories(),
             progress: self.progress.clone(),
         })
     }

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use mv_graph::RepoPath;
+use mv_store::Fault;
 use serde::Serialize;
 
 use crate::format;
@@ -15,6 +16,8 @@ pub(crate) const NO: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// An object is corrupt or missing.
 pub(crate) const INTEGRITY: u8 = 3;
+/// A remote could not be reached, or refused.
+pub(crate) const REMOTE: u8 = 4;
 /// Somebody else was first.
 pub(crate) const RACE: u8 = 5;
 /// The system failed.
@@ -157,6 +160,15 @@ impl From<mv_repo::Error> for Failure {
             E::LostRace { .. } => {
                 Failure::new("lost_race", RACE, message).hint("look with `mv status`, then try again")
             }
+            E::Behind { .. } => {
+                Failure::new("behind", RACE, message).hint("`mv pull`, then try again")
+            }
+            E::UnknownRemote { .. } => Failure::new("unknown_remote", USAGE, message).hint(
+                "list remotes with `mv remote list`, add one with `mv remote add origin URL`",
+            ),
+            E::Rewritten { .. } => Failure::new("rewritten", INTEGRITY, message).hint(
+                "ask whoever keeps it what happened; to take it as it is now: `mv fetch --accept-rewind`",
+            ),
             E::Locked { .. } => Failure::new("locked", RACE, message).hint("try again when the other command is done"),
             E::Changed { .. } => {
                 Failure::new("changed", RACE, message).hint("try again when nothing writes to that file")
@@ -220,6 +232,7 @@ impl From<mv_store::Error> for Failure {
             E::Unsupported { .. } => unsupported(message),
             E::Changed { .. } => Failure::new("changed", RACE, message)
                 .hint("try again when nothing writes to that file"),
+            E::Remote { fault, .. } => remote(fault, message),
             E::Exists { .. } => Failure::new("lost_race", RACE, message).hint("try again"),
             E::Invalid { .. } => Failure::new("usage", USAGE, message),
             E::Io { path, source, .. } => system(message, &path, &source),
@@ -261,6 +274,23 @@ pub(crate) fn not_written(path: &Path, source: &io::Error) -> Failure {
             failure.hint(format!("make its folder first: `mkdir -p {folder}`"))
         }
         _ => failure,
+    }
+}
+
+/// What a remote refused or failed to do.
+fn remote(fault: Fault, message: String) -> Failure {
+    match fault {
+        Fault::Unreachable => Failure::new("remote_unreachable", REMOTE, message)
+            .hint("nothing was lost: run it again when the remote answers, see `mv remote list`"),
+        Fault::Denied => Failure::new("remote_denied", REMOTE, message).hint(
+            "nothing was lost: check who may read and write there, for a bucket the AWS_* variables",
+        ),
+        Fault::Full => Failure::new("remote_full", REMOTE, message)
+            .hint("nothing was lost: make room there, then run it again; see `mv gc --remote NAME`"),
+        Fault::Unfit => Failure::new("remote_unfit", REMOTE, message)
+            .hint("choose another place with `mv remote add NAME URL`"),
+        Fault::NotDurable => Failure::new("remote_not_durable", REMOTE, message)
+            .hint("run it again: what is there already is not sent twice"),
     }
 }
 

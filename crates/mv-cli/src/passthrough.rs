@@ -43,6 +43,11 @@ pub(crate) const COMMANDS: &[&str] = &[
     "restore",
     "reset",
     "merge",
+    "clone",
+    "remote",
+    "push",
+    "fetch",
+    "pull",
     "undo",
     "redo",
     "reflog",
@@ -61,7 +66,7 @@ pub(crate) const COMMANDS: &[&str] = &[
 ];
 
 /// Commands that later versions have: never passed on, so that their meaning does not change later.
-pub(crate) const RESERVED: &[&str] = &["remote", "push", "fetch", "pull", "clone", "repack"];
+pub(crate) const RESERVED: &[&str] = &["repack"];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.
 const GUARD: &str = "MV_PASSED_THROUGH";

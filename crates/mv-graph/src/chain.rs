@@ -24,6 +24,8 @@ pub const FIRST: u64 = 1;
 const PREFIX: &str = "state";
 /// How far a hint may lag before a listing is cheaper than walking.
 const WALK: u64 = 32;
+/// Records that are never deleted, counted from the newest.
+pub const KEPT: u64 = 64;
 /// How often a name is tried that is said to be taken and yet is not there.
 const TRIES: usize = 3;
 
@@ -106,6 +108,50 @@ pub fn newest(transport: &dyn Transport, hint: Option<u64>) -> Result<Record> {
         }
     }
     Err(mv_store::Error::Absent { name: PREFIX.to_owned() }.into())
+}
+
+/// Reads the newest record of a chain of which an earlier record was seen before, and makes sure that
+/// the chain still continues it: two requests when nothing is new.
+///
+/// # Errors
+/// [`Error::Rewritten`] when the chain went backwards, or is another one; those of [`read`].
+pub fn newest_since(transport: &dyn Transport, generation: u64, hash: &Hash) -> Result<Record> {
+    let rewritten = |detail: String| Err(Error::Rewritten { detail });
+    let mut newest = match read(transport, generation) {
+        Ok(seen) if seen.hash == *hash => seen,
+        Ok(_) => return rewritten(format!("generation {generation} is not what it was")),
+        Err(Error::Store(mv_store::Error::Absent { .. })) => {
+            // The oldest records are deleted in time, when there are many newer ones.
+            return match newest(transport, None) {
+                Ok(found) if found.state.generation >= generation.saturating_add(KEPT) => Ok(found),
+                Ok(found) => rewritten(format!(
+                    "generation {generation} was seen and is gone; the newest is {}",
+                    found.state.generation
+                )),
+                Err(Error::Store(mv_store::Error::Absent { .. })) => {
+                    rewritten(format!("generation {generation} was seen and there is none now"))
+                }
+                Err(e) => Err(e),
+            };
+        }
+        Err(e) => return Err(e),
+    };
+    for _ in 0..WALK {
+        let next = match read(transport, newest.state.generation.saturating_add(1)) {
+            Err(Error::Store(mv_store::Error::Absent { .. })) => return Ok(newest),
+            other => other?,
+        };
+        if next.state.previous != newest.hash {
+            let name = name_of(next.state.generation);
+            return Err(Error::corrupt(
+                "state record",
+                name,
+                "it does not follow the one before it",
+            ));
+        }
+        newest = next;
+    }
+    self::newest(transport, Some(newest.state.generation))
 }
 
 fn exists(transport: &dyn Transport, generation: u64) -> Result<bool> {
@@ -218,7 +264,13 @@ fn judge(found: &[u8], ours: &State, name: &str) -> Error {
 
 /// A directory's entry that was made and could not be synced. See the top of this file.
 fn is_not_durable(failure: &mv_store::Error) -> bool {
-    matches!(failure, mv_store::Error::Io { action, .. } if action.contains("sync") || *action == "open directory")
+    match failure {
+        mv_store::Error::Io { action, .. } => {
+            action.contains("sync") || *action == "open directory"
+        }
+        mv_store::Error::Remote { fault, .. } => *fault == mv_store::Fault::NotDurable,
+        _ => false,
+    }
 }
 
 /// The records from `newest` back to the oldest that is kept, each checked against the link that

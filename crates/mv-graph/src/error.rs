@@ -46,6 +46,12 @@ pub enum Error {
         /// The generation that was lost.
         generation: u64,
     },
+    /// A chain does not continue what was seen of it before: it was set back or exchanged.
+    #[error("its history is not the one that was seen before: {}", escape(.detail))]
+    Rewritten {
+        /// What was found.
+        detail: String,
+    },
     /// No ref, version, time or id answers to this text.
     #[error("unknown revision `{}`", escape(.text))]
     UnknownRevision {

@@ -107,7 +107,7 @@ pub fn missing(objects: &dyn Objects, wanted: &Wanted<'_>, task: &Task) -> Resul
     }
     drop(manifests);
     walk.trees(edge)?;
-    walk.blobs.extend(environments.into_iter().map(|id| (id, 0)));
+    walk.blobs.extend(environments.into_iter().map(|id| (id, None)));
     walk.contents()?;
     Ok(walk.found)
 }
@@ -117,8 +117,8 @@ struct Walk<'a> {
     wanted: &'a Wanted<'a>,
     task: &'a Task,
     found: Missing,
-    /// Files' contents that are wanted, with their length.
-    blobs: HashMap<Hash, u64>,
+    /// Blobs that are wanted, files' contents with the length that their tree claims.
+    blobs: HashMap<Hash, Option<u64>>,
 }
 
 /// A directory to look into.
@@ -219,7 +219,7 @@ impl Walk<'_> {
                 let (component, totals) = (dir.component, (entry.files, entry.bytes));
                 next.push(Directory { id: entry.id, totals, component, path, cover, root: false });
             } else if cover != Cover::None || is_always_wanted(&entry.name, dir.root) {
-                self.blobs.insert(entry.id, entry.bytes);
+                self.blobs.insert(entry.id, Some(entry.bytes));
             }
         }
         Ok(())
@@ -232,7 +232,7 @@ impl Walk<'_> {
     }
 
     fn contents(&mut self) -> Result<()> {
-        let blobs: Vec<(Hash, u64)> = std::mem::take(&mut self.blobs).into_iter().collect();
+        let blobs: Vec<(Hash, Option<u64>)> = std::mem::take(&mut self.blobs).into_iter().collect();
         for part in blobs.chunks(4096) {
             let ids: Vec<Hash> = part.iter().map(|(id, _)| *id).collect();
             self.objects.expect(Kind::Blob, &ids)?;
@@ -240,9 +240,17 @@ impl Walk<'_> {
                 self.task.check()?;
                 self.task.add(1);
                 if (self.wanted.has)(id) {
-                    self.found.there_bytes = self.found.there_bytes.saturating_add(*bytes);
+                    let bytes = bytes.unwrap_or_default();
+                    self.found.there_bytes = self.found.there_bytes.saturating_add(bytes);
                 }
                 self.note(id);
+                match (bytes, self.objects.len(id)) {
+                    (Some(bytes), Ok(Some(len))) if *bytes != len => {
+                        let detail = format!("it has {len} bytes, a tree says {bytes}");
+                        return Err(Error::corrupt("blob", id, detail));
+                    }
+                    _ => {}
+                }
                 match self.objects.children(id).map_err(Error::from) {
                     Err(e) if self.may_lack(id, &e) => {}
                     Err(e) => return Err(e),

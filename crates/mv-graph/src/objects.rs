@@ -24,6 +24,15 @@ pub trait Objects {
     /// there is no error here.
     fn children(&self, id: &Hash) -> mv_store::Result<Option<Vec<Hash>>>;
 
+    /// A blob's length, where that is known without reading it.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Io`.
+    fn len(&self, id: &Hash) -> mv_store::Result<Option<u64>> {
+        let _ = id;
+        Ok(None)
+    }
+
     /// Says that these objects will be read next, or of blobs their [`Objects::children`]; whoever is
     /// far from them fetches them together.
     ///
@@ -52,6 +61,10 @@ impl Objects for Store {
 
     fn children(&self, id: &Hash) -> mv_store::Result<Option<Vec<Hash>>> {
         Store::children(self, id)
+    }
+
+    fn len(&self, id: &Hash) -> mv_store::Result<Option<u64>> {
+        Store::len_of(self, id).map(Some)
     }
 
     fn expect(&self, kind: Kind, ids: &[Hash]) -> mv_store::Result<()> {

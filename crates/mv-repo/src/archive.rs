@@ -13,6 +13,7 @@ use mv_graph::{Manifest, Mode};
 use mv_store::{Kind, Nonces, Task, Unit, fs as store_fs, nonce_hex};
 
 use crate::error::{Error, IoContext, Result};
+use crate::fetch;
 use crate::repo::Repo;
 use crate::session::Session;
 
@@ -59,6 +60,11 @@ pub fn archive(repo: &Repo, options: &ArchiveOptions, session: &Session) -> Resu
     let id = repo.resolve(&options.rev, session)?;
     let manifest = repo.manifest(&id)?;
     let files = diff::list(repo.store(), &manifest)?;
+    let blobs: Vec<_> =
+        files.iter().filter(|f| f.entry.mode != Mode::Dir).map(|f| f.entry.id).collect();
+    let fetched = fetch::contents(repo, &blobs, session)?;
+    let fresh = if fetched { Some(repo.fresh(session)?) } else { None };
+    let repo = fresh.as_ref().unwrap_or(repo);
     let bytes = files.iter().map(|f| f.entry.bytes).sum();
     let task = session.progress.task("archiving", Unit::Bytes);
     task.set_total(bytes);

@@ -20,7 +20,9 @@ pub(crate) use plan::Local;
 
 use crate::branch;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::mark::Mark;
+use crate::partial::View;
 use crate::repo::{PathArg, Repo};
 use crate::saved::{self, Overlay, Saved};
 use crate::session::Session;
@@ -204,6 +206,7 @@ fn partial(
             && crate::repo::covered(&options.paths, path)
     };
     crate::restore::check_paths(repo, &target, &options.paths)?;
+    let view = view_of(&options.only, &options.paths);
     let switch = Switch {
         operation: format!("checkout {name} (some files)"),
         target,
@@ -215,7 +218,37 @@ fn partial(
         fresh: None,
         merge: None,
     };
-    run(repo, &switch, session)
+    run_widened(repo, view, &switch, session)
+}
+
+/// The files that are asked for by name.
+pub(crate) fn view_of(only: &[Component], paths: &[PathArg]) -> View {
+    let named = paths.iter().filter_map(|arg| match arg {
+        PathArg::Path(path) => Some(path.clone()),
+        PathArg::Root => None,
+    });
+    let named: Vec<RepoPath> =
+        if paths.contains(&PathArg::Root) { Vec::new() } else { named.collect() };
+    View::new(only, &named)
+}
+
+/// Runs with files that are asked for by name; in a part of a repository they belong to what is here
+/// from then on.
+pub(crate) fn run_widened(
+    repo: &Repo,
+    view: View,
+    switch: &Switch<'_>,
+    session: &Session,
+) -> Result<CheckoutOutcome> {
+    if repo.partial().is_none() {
+        return run(repo, switch, session);
+    }
+    let wide = repo.fresh(session)?.widened(view);
+    let outcome = run(&wide, switch, session)?;
+    if outcome.failed.is_empty() {
+        wide.save_partial(session)?;
+    }
+    Ok(outcome)
 }
 
 /// Plans, saves what would be lost if that was asked for, applies, and publishes the record.
@@ -229,6 +262,8 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     let target = repo.manifest(&switch.target)?;
     let plan = plan::plan(repo, &mut snapshot, &target, switch, session)?;
     refuse_too_large(repo, &snapshot, &plan)?;
+    let fetched = fetch_contents(repo, &plan, session)?;
+    let repo = fetched.as_ref().unwrap_or(repo);
     let (overwritten, placed) = (&plan.overwritten, instead(&plan, switch));
     let operation = &switch.operation;
     let saved =
@@ -296,6 +331,21 @@ pub(crate) fn run(repo: &Repo, switch: &Switch<'_>, session: &Session) -> Result
     }
     outcome.branch = record.state.head_branch().map(ToString::to_string);
     Ok(outcome)
+}
+
+/// In a part of a repository, fetches what is to be written and is not here, before anything is
+/// touched; returns the repository after it.
+fn fetch_contents(repo: &Repo, plan: &plan::Plan, session: &Session) -> Result<Option<Repo>> {
+    let files = plan.write.iter().filter(|file| file.entry.mode != Mode::Dir);
+    let blobs: Vec<Hash> = files.map(|file| file.entry.id).collect();
+    if !fetch::contents(repo, &blobs, session)? {
+        return Ok(None);
+    }
+    let fresh = repo.fresh(session)?;
+    // Packs that no record names yet are this operation's own.
+    let own: Vec<_> =
+        repo.store().pack_ids().filter(|pack| !fresh.state().packs.contains(pack)).collect();
+    Ok(Some(fresh.with_packs(&own).like(repo)))
 }
 
 /// Refuses to begin what the disk has no room for: a few stored bytes may claim to be petabytes.

@@ -116,7 +116,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
     store_candidates(&mut snapshot, &options.paths, &writer, session)?;
     let (changes, files) = if options.paths.is_empty() {
-        (snapshot.changes(), snapshot.files()?)
+        (snapshot.changes(), snapshot.files(repo)?)
     } else {
         partial(repo, &mut snapshot, &options.paths)?
     };

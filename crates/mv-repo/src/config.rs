@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use local::LocalConfig;
+pub(crate) use local::RemoteConfig;
 pub use policy::{Bound, StagePolicy, Tolerance};
 use value_files::{METRICS, PARAMS, RawFiles, value_files};
 pub use value_files::{ValueFile, ValueFormat};

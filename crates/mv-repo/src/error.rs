@@ -61,6 +61,28 @@ pub enum Error {
         /// The generation that was taken.
         generation: u64,
     },
+    /// A remote has moved on since it was last seen: fetch first, then try again.
+    #[error("{} on `{}` has moved on: fetch first", escape(.what), escape(.remote))]
+    Behind {
+        /// The branch or stage, as a phrase.
+        what: String,
+        /// The remote.
+        remote: String,
+    },
+    /// No remote of that name; an empty name means that there is none at all.
+    #[error("{}", no_remote(.name))]
+    UnknownRemote {
+        /// The name that was given or looked for.
+        name: String,
+    },
+    /// A remote is not what was seen of it before.
+    #[error("`{}` was set back or exchanged since it was last seen: {}", escape(.remote), escape(.detail))]
+    Rewritten {
+        /// The remote.
+        remote: String,
+        /// What was found.
+        detail: String,
+    },
     /// Another process works on the same working tree.
     #[error("another process works in `{}`", shown(.path))]
     Locked {
@@ -147,6 +169,13 @@ impl Error {
         source: impl Into<io::Error>,
     ) -> Self {
         Self::Io { action, path: path.into(), source: source.into() }
+    }
+}
+
+fn no_remote(name: &str) -> String {
+    match name {
+        "" => "this repository has no remote".to_owned(),
+        name => format!("there is no remote `{}`", escape(name)),
     }
 }
 

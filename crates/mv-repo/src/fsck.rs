@@ -8,6 +8,7 @@ use mv_graph::reach::{self, Ledgers, Place, Visitor};
 use mv_graph::{State, chain};
 use mv_store::{DirTransport, Hash, Kind, PackId, Store, Unit, verify_pack};
 
+use crate::config::LocalConfig;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{Format, Layout};
 use crate::session::Session;
@@ -194,6 +195,7 @@ fn check_reachable(
         store: &store,
         task: &task,
         full: options.full,
+        partial: LocalConfig::read(&layout.dot).is_ok_and(|config| config.partial.is_some()),
         damaged,
         found: BTreeMap::new(),
         objects: 0,
@@ -226,6 +228,8 @@ struct Walk<'a> {
     store: &'a Store,
     task: &'a mv_store::Task,
     full: bool,
+    /// Whether not everything is meant to be here: then what is missing can be fetched.
+    partial: bool,
     /// Objects that the check of the packs found bad.
     damaged: BTreeSet<String>,
     /// By object: what is wrong, and the paths.
@@ -271,6 +275,10 @@ impl Visitor for Walk<'_> {
     ) -> mv_graph::Result<()> {
         if matches!(error, mv_graph::Error::Store(mv_store::Error::Cancelled)) {
             return Err(error);
+        }
+        if self.partial && matches!(error, mv_graph::Error::Store(mv_store::Error::Missing { .. }))
+        {
+            return Ok(());
         }
         self.note(id, place, error.to_string());
         Ok(())

@@ -107,8 +107,9 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
             _ => recent || young,
         }
     })?;
-    let mut marked = Mark { live: roots.ledger_entries, task: &task };
-    reach::visit(repo.store(), &roots.versions, &mut marked)?;
+    let partial = repo.partial().is_some();
+    let mut marked = Mark { live: roots.ledger_entries, task: &task, partial };
+    reach::visit(&repo.store().here(), &roots.versions, &mut marked)?;
     let mut plan = GcPlan {
         generation: repo.state().generation,
         oldest_record: roots.oldest,
@@ -125,6 +126,8 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
 struct Mark<'a> {
     live: HashSet<Hash>,
     task: &'a mv_store::Task,
+    /// Whether not everything is meant to be here.
+    partial: bool,
 }
 
 impl Visitor for Mark<'_> {
@@ -139,6 +142,19 @@ impl Visitor for Mark<'_> {
         self.task.check()?;
         self.live.insert(*id);
         Ok(true)
+    }
+
+    fn problem(
+        &mut self,
+        _: Kind,
+        _: &Hash,
+        _: &reach::Place<'_>,
+        error: mv_graph::Error,
+    ) -> mv_graph::Result<()> {
+        match error {
+            mv_graph::Error::Store(mv_store::Error::Missing { .. }) if self.partial => Ok(()),
+            other => Err(other),
+        }
     }
 }
 

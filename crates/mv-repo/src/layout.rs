@@ -6,6 +6,7 @@
 //! .mv/state/<generation>  the chain of state records
 //! .mv/tmp/                unpublished files
 //! .mv/worktree/           local caches: stat, checkout marker, unfinished merge, lock
+//! .mv/remotes/<name>/     what is kept of a remote: indexes, packs that are arriving
 //! .mv/config.toml         local configuration, when there is any
 //! ```
 //!
@@ -23,6 +24,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use mv_graph::RefName;
 use mv_store::{Hash, Kind, Nonce, Transport, id_of, nonce_hex};
 
 use crate::error::{IoContext, Result};
@@ -146,7 +148,7 @@ impl Layout {
     pub fn check(&self) -> Result<()> {
         let bad =
             |path: &Path| mv_store::Error::corrupt("folder", path.display(), "it is not a folder");
-        for name in ["packs", "state", "tmp", "worktree"] {
+        for name in ["packs", "state", "tmp", "worktree", "remotes"] {
             let path = self.dot.join(name);
             match fs::symlink_metadata(&path) {
                 Ok(meta) if meta.is_dir() => {}
@@ -179,6 +181,12 @@ impl Layout {
     #[must_use]
     pub fn worktree(&self) -> PathBuf {
         self.dot.join("worktree")
+    }
+
+    /// What is kept of a remote.
+    #[must_use]
+    pub fn remote(&self, name: &RefName) -> PathBuf {
+        self.dot.join("remotes").join(name.as_str())
     }
 
     /// The stat cache.

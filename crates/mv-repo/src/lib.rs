@@ -9,6 +9,10 @@
 //! Modules are listed bottom-up; each uses only those above it.
 
 mod error;
+mod url;
+
+mod address;
+mod partial;
 
 pub mod config;
 pub mod layout;
@@ -16,8 +20,11 @@ pub mod worktree;
 
 mod surroundings;
 
+mod connector;
+
 mod session;
-mod url;
+
+pub mod remote;
 
 mod repo;
 
@@ -35,6 +42,12 @@ mod mark;
 pub mod measures;
 
 mod maintain;
+mod tracking;
+
+pub mod remotes;
+
+pub mod fetch;
+
 pub mod stage;
 
 pub mod bump;
@@ -53,6 +66,10 @@ pub mod undo;
 
 pub mod merge;
 
+pub mod clone;
+pub mod pull;
+pub mod push;
+
 pub mod log;
 pub mod ls;
 pub mod reflog;
@@ -70,7 +87,9 @@ pub mod fsck;
 pub mod gc;
 
 pub use error::{Error, Result};
+pub use remote::{Address, Connect, Connector};
 pub use repo::{InitOptions, InitOutcome, PathArg, Repo};
 pub use session::Session;
 pub use surroundings::{Machine, Surroundings};
+pub use tracking::RefChange;
 pub use url::without_credentials;

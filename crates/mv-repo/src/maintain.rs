@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use mv_graph::chain::Record;
 use mv_graph::reach::Ledgers;
 use mv_graph::{Retired, State, Time, chain};
 use mv_store::{
@@ -117,6 +118,22 @@ pub(crate) fn retire(
         repo.transport().delete(&retired.pack.file_name())?;
     }
     Ok(record.state)
+}
+
+/// Publishes a record that changes neither HEAD nor a ref of the user's, over which undo passes.
+pub(crate) fn quietly(
+    repo: &Repo,
+    session: &Session,
+    operation: &str,
+    packs: &[PackId],
+    roots: &[Hash],
+    edit: &mut dyn FnMut(&mut State) -> Result<()>,
+) -> Result<Record> {
+    repo.advance(session, operation, packs, roots, &mut |state| {
+        let before = chain::read(repo.transport(), state.generation - 1)?;
+        keep_cursor(state, &before.state);
+        edit(state)
+    })
 }
 
 /// A record of upkeep is no operation of the user's: undo passes over it.

@@ -103,7 +103,11 @@ impl Mark {
 
     /// Sets the mark, durably.
     pub(crate) fn set(&self, repo: &Repo, session: &Session) -> Result<()> {
-        let layout = repo.layout();
+        self.set_in(repo.layout(), session)
+    }
+
+    /// The same for a repository that is still being made.
+    pub(crate) fn set_in(&self, layout: &Layout, session: &Session) -> Result<()> {
         let nonce = session.nonces.next();
         Ok(store_fs::replace(&layout.checkout_mark(), &self.encode(), &layout.tmp(), &nonce)?)
     }

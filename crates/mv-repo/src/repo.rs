@@ -6,16 +6,19 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component as Part, Path, PathBuf};
+use std::sync::Arc;
 
 use mv_graph::chain::{self, Record};
 use mv_graph::revision::{self, View};
 use mv_graph::walk::Ancestors;
 use mv_graph::{Manifest, RefName, RepoPath, State};
-use mv_store::{DirTransport, Hash, PackId, Store, Transport, fs as store_fs};
+use mv_store::{DirTransport, Hash, OpenElsewhere, PackId, Store, Transport, fs as store_fs};
 
 use crate::config::{LocalConfig, PROJECT_FILE, ProjectConfig};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{DOT, Format, Layout};
+use crate::partial::{self, Partial};
+use crate::remote::{Address, Known, Remote};
 use crate::session::Session;
 use crate::worktree::{Root, Rules, StatCache};
 
@@ -23,16 +26,23 @@ use crate::worktree::{Root, Rules, StatCache};
 const RACES: usize = 8;
 
 /// An opened repository. A snapshot: it does not see what others do later.
-#[derive(Debug)]
 pub struct Repo {
     root: PathBuf,
     layout: Layout,
     transport: DirTransport,
     record: Record,
     store: Store,
+    /// Opens the remote that has what is not here; none when everything is here.
+    elsewhere: Option<Arc<OpenElsewhere>>,
     /// None when `mv.toml` is broken.
     config: Option<ProjectConfig>,
     local: LocalConfig,
+}
+
+impl std::fmt::Debug for Repo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repo").field("root", &self.root).finish_non_exhaustive()
+    }
 }
 
 /// How to make a repository.
@@ -177,16 +187,18 @@ impl Repo {
         }
         layout.check()?;
         let transport = DirTransport::open(&layout.dot);
+        // A clone gathers what it fetches before there is a repository.
+        let begun = if layout.dot.join("remotes").is_dir() { "clone" } else { "init" };
         let format = match Format::read(&transport) {
             Err(Error::Store(mv_store::Error::Absent { .. })) => {
-                return Err(Error::Unfinished { what: "init".into() });
+                return Err(Error::Unfinished { what: begun.into() });
             }
             other => other?,
         };
         let record = match chain::newest(&transport, None) {
             Err(e) if chain::generations(&transport)?.is_empty() => {
                 drop(e);
-                return Err(Error::Unfinished { what: "init".into() });
+                return Err(Error::Unfinished { what: begun.into() });
             }
             other => other?,
         };
@@ -195,11 +207,17 @@ impl Repo {
             let detail = "the state records belong to another repository";
             return Err(mv_store::Error::corrupt("file", name, detail).into());
         }
+        let local = LocalConfig::read(&layout.dot)?;
         let store = Store::open(&layout.dot, &record.state.packs);
+        let elsewhere = elsewhere(&layout, &local, &record.state, session)?;
+        let store = match &elsewhere {
+            Some(open) => store.with_elsewhere(Arc::clone(open)),
+            None => store,
+        };
         // A broken `mv.toml` must not keep anyone from going back to a version with a good one.
         let config = ProjectConfig::read(root).ok().map(Option::unwrap_or_default);
-        let local = LocalConfig::read(&layout.dot)?;
-        Ok(Repo { root: root.to_path_buf(), layout, transport, record, store, config, local })
+        let root = root.to_path_buf();
+        Ok(Repo { root, layout, transport, record, store, elsewhere, config, local })
     }
 
     /// The same repository as it is now.
@@ -218,7 +236,11 @@ impl Repo {
             layout: self.layout.clone(),
             transport: self.transport.clone(),
             record: self.record.clone(),
-            store: Store::open(&self.layout.dot, &all),
+            store: match &self.elsewhere {
+                Some(open) => Store::open(&self.layout.dot, &all).with_elsewhere(Arc::clone(open)),
+                None => Store::open(&self.layout.dot, &all),
+            },
+            elsewhere: self.elsewhere.clone(),
             config: self.config.clone(),
             local: self.local.clone(),
         }
@@ -248,10 +270,40 @@ impl Repo {
         &self.record
     }
 
-    /// The objects.
+    /// The objects. In a part of a repository, those that are not here are read from the remote that
+    /// has them.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The same repository in which a view's files are meant to be here as well.
+    pub(crate) fn widened(mut self, view: partial::View) -> Repo {
+        if let Some(partial) = &mut self.local.partial {
+            partial.widen(view);
+        }
+        self
+    }
+
+    /// This repository with the settings of another snapshot of it.
+    pub(crate) fn like(mut self, other: &Repo) -> Repo {
+        self.local = other.local.clone();
+        self
+    }
+
+    /// Writes down what is meant to be here.
+    pub(crate) fn save_partial(&self, session: &Session) -> Result<()> {
+        let mut config = LocalConfig::read(&self.layout.dot)?;
+        if config.partial == self.local.partial {
+            return Ok(());
+        }
+        config.partial = self.local.partial.clone();
+        config.save(&self.layout.dot, &self.layout.tmp(), &session.nonces.next())
+    }
+
+    /// Which files' contents are meant to be here; none when all are.
+    pub(crate) fn partial(&self) -> Option<&Partial> {
+        self.local.partial.as_ref()
     }
 
     /// Where the records are kept.
@@ -302,6 +354,10 @@ impl Repo {
         let known: std::collections::HashSet<Hash> =
             ancestors.chain(known.iter().copied()).collect();
         let fresh: Vec<Hash> = fresh.into_iter().filter(|id| !known.contains(id)).collect();
+        if self.partial().is_some() {
+            // What is not here is no loss; that the versions are there is all that can be asked.
+            return fresh.iter().try_for_each(|id| self.manifest(id).map(drop));
+        }
         match mv_graph::reach::reachable(&self.store, &fresh, &known) {
             Ok(_) => Ok(()),
             Err(e) if e.is_corruption() => {
@@ -447,6 +503,10 @@ impl Repo {
         if self.record.state.packs.iter().all(kept) {
             return Ok(());
         }
+        if self.partial().is_some() {
+            // What is meant to be missing cannot be told here from what is lost: do it again.
+            return Err(lost());
+        }
         let live: Vec<_> = state.packs.iter().chain(packs).copied().collect();
         let store = Store::open(&self.layout.dot, &live);
         let reached = mv_graph::reach::reachable(&store, roots, &Default::default());
@@ -454,9 +514,41 @@ impl Repo {
     }
 }
 
+/// How to reach what is not here, in a part of a repository.
+fn elsewhere(
+    layout: &Layout,
+    local: &LocalConfig,
+    state: &State,
+    session: &Session,
+) -> Result<Option<Arc<OpenElsewhere>>> {
+    let Some(partial) = &local.partial else { return Ok(None) };
+    let Some(remote) = local.remotes.get(&partial.remote) else {
+        let detail = format!("`{}` is no remote", partial.remote);
+        return Err(Error::invalid("`partial.remote`", detail));
+    };
+    let known = Known {
+        name: RefName::parse(&partial.remote)?,
+        address: Address::parse(&remote.url, Path::new("/"))?,
+        seen: state.remote(&partial.remote).cloned(),
+        accept_rewind: false,
+        single_writer: remote.single_writer,
+    };
+    let (layout, connector) = (layout.clone(), session.connector.clone());
+    let nonces = session.nonces.branch();
+    Ok(Some(Arc::new(move || match Remote::connect(&layout, &known, &connector, &nonces) {
+        Ok(remote) => Ok(remote.store),
+        Err(Error::Store(e) | Error::Graph(mv_graph::Error::Store(e))) => Err(e),
+        Err(e) => Err(mv_store::Error::Remote {
+            url: known.address.to_string(),
+            fault: mv_store::Fault::Unfit,
+            detail: e.to_string(),
+        }),
+    })))
+}
+
 /// Adds `.mv/` to the exclude file of the git repository whose working tree begins at `root`, or
 /// above it. Nothing is changed when the line is there.
-fn exclude_from_git(root: &Path) -> Result<bool> {
+pub(crate) fn exclude_from_git(root: &Path) -> Result<bool> {
     let Some(git) = root.ancestors().map(|dir| dir.join(".git")).find(|path| path.exists()) else {
         return Ok(false);
     };

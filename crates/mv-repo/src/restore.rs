@@ -1,6 +1,6 @@
 //! Putting some files back as a version has them.
 
-use crate::checkout::{CheckoutOutcome, Local, Switch, run};
+use crate::checkout::{CheckoutOutcome, Local, Switch, run_widened, view_of};
 use crate::error::{Error, Result};
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
@@ -43,7 +43,8 @@ pub fn restore(
         fresh: None,
         merge: None,
     };
-    run(repo, &switch, session)
+    let view = view_of(&[], &options.paths);
+    run_widened(repo, view, &switch, session)
 }
 
 pub(crate) fn check_paths(repo: &Repo, target: &mv_store::Hash, paths: &[PathArg]) -> Result<()> {

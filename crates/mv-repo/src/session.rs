@@ -4,6 +4,7 @@
 use mv_graph::{Person, Time};
 use mv_store::{Nonces, Progress};
 
+use crate::connector::Connector;
 use crate::surroundings::Surroundings;
 
 /// The circumstances of one command.
@@ -24,6 +25,8 @@ pub struct Session {
     pub trust_any_owner: bool,
     /// The machine and the shell, for the environment that a version is made in.
     pub surroundings: Surroundings,
+    /// How remotes are reached.
+    pub connector: Connector,
     /// Counters to watch, and the way to stop.
     pub progress: Progress,
 }

@@ -4,7 +4,7 @@
 //! tree are looked at. When it does not (after a checkout that was cut off, a partial commit, a
 //! lost cache), HEAD's trees are listed and joined with the scan.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mv_graph::diff::{self, Change, ChangeKind, ListedFile};
 use mv_graph::{Component, FileEntry, Manifest, Mode, RepoPath};
@@ -12,6 +12,7 @@ use mv_store::{BlobHasher, Hash, IoContext as _, Kind, Unit, id_of};
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::partial::Partial;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::worktree::scan::Found;
@@ -52,6 +53,8 @@ pub(crate) struct Snapshot {
     pub(crate) candidates: Vec<Candidate>,
     /// HEAD's files, if they had to be listed.
     listed: Option<Vec<ListedFile>>,
+    /// Which files are meant to be here, in a part of a repository.
+    partial: Option<Partial>,
 }
 
 /// How much to find out about files that differ.
@@ -100,7 +103,9 @@ impl Snapshot {
         // the cache does not know stays unknown to it.
         let stamp_ns = stat_cache::stamp(&repo.layout().tmp(), &session.nonces.next()).unwrap_or(0);
         let scan = scan(&root, &rules, &cache, &ScanOptions::default(), &session.progress)?;
-        let cache_is_head = cache.header().head.is_some()
+        // The cache knows nothing of files that are not fetched.
+        let cache_is_head = repo.partial().is_none()
+            && cache.header().head.is_some()
             && cache.header().head == head.as_ref().map(|(id, _)| *id);
         let mut snapshot = Snapshot {
             root,
@@ -111,6 +116,7 @@ impl Snapshot {
             stamp_ns,
             candidates: Vec::new(),
             listed: None,
+            partial: repo.partial().cloned(),
         };
         if cache_is_head {
             snapshot.compare_with_cache()?;
@@ -172,9 +178,26 @@ impl Snapshot {
             now: None,
             content: None,
         }));
+        candidates.retain(|c| !self.is_not_fetched(c));
         self.candidates = candidates;
         self.listed = Some(listed);
         Ok(())
+    }
+
+    /// A file that is not in the working tree and was never meant to be here: no deletion.
+    fn is_not_fetched(&self, candidate: &Candidate) -> bool {
+        match (&self.partial, &candidate.base, &candidate.now) {
+            (Some(partial), Some((component, _)), None) => {
+                !partial.covers(*component, &candidate.path)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether what HEAD or a target has at a path is left where it is, on the remote.
+    pub(crate) fn leaves(&self, component: Component, path: &RepoPath) -> bool {
+        self.partial.as_ref().is_some_and(|partial| !partial.covers(component, path))
+            && self.scan.get(path).is_none()
     }
 
     /// Reads what must be read to tell whether the candidates differ.
@@ -222,7 +245,28 @@ impl Snapshot {
 
     /// What is in the working tree, by path, with the content of every file: HEAD's where nothing
     /// differs, what was read elsewhere. All candidates must have been read.
-    pub(crate) fn files(&self) -> Result<Vec<ListedFile>> {
+    ///
+    /// Files that are not fetched are as HEAD has them.
+    pub(crate) fn files(&mut self, repo: &Repo) -> Result<Vec<ListedFile>> {
+        let mut files = self.working_files()?;
+        if self.partial.is_none() {
+            return Ok(files);
+        }
+        let head = self.head_files(repo)?;
+        let here: HashSet<&RepoPath> = files.iter().map(|file| &file.path).collect();
+        let below_a_file = |path: &RepoPath| path.ancestors().any(|dir| here.contains(&dir));
+        let absent: Vec<ListedFile> = head
+            .into_iter()
+            .filter(|file| self.leaves(file.component, &file.path) && !below_a_file(&file.path))
+            .collect();
+        let filled: HashSet<RepoPath> = absent.iter().flat_map(|f| f.path.ancestors()).collect();
+        files.retain(|file| file.entry.mode != Mode::Dir || !filled.contains(&file.path));
+        files.extend(absent);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    fn working_files(&self) -> Result<Vec<ListedFile>> {
         let read: HashMap<&RepoPath, &Candidate> =
             self.candidates.iter().map(|c| (&c.path, c)).collect();
         let mut files = Vec::new();

@@ -103,6 +103,8 @@ pub enum Fault {
     Full,
     /// It cannot do what is needed, now or later: it takes no writes, or does not keep its promises.
     Unfit,
+    /// It did what it was asked, and it may be gone after a power cut.
+    NotDurable,
 }
 
 /// The result type of this crate.

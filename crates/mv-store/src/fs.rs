@@ -16,7 +16,7 @@ use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{CWD, OFlags};
 
 use crate::error::{Error, IoContext, Result};
-use crate::hash::{Nonce, nonce_hex};
+use crate::hash::{Hash, Nonce, nonce_hex};
 
 /// Creates a directory and its parents, and syncs every directory that gained an entry.
 ///
@@ -478,6 +478,21 @@ pub fn sweep_abandoned(tmp: &Path, before: std::time::SystemTime) {
             (true, true) => sweep_dir(&path),
             (false, true) => drop(fs::remove_file(&path)),
             (_, false) => {}
+        }
+    }
+}
+
+/// Removes the files of a cache of folders by the first two digits whose names are ids that are not
+/// to be kept. Best effort.
+pub fn keep_only(cache: &Path, kept: &dyn Fn(&Hash) -> bool) {
+    let Ok(folders) = fs::read_dir(cache) else { return };
+    for folder in folders.flatten() {
+        let Ok(files) = fs::read_dir(folder.path()) else { continue };
+        for file in files.flatten() {
+            let id = file.file_name().to_str().and_then(Hash::from_hex);
+            if id.is_some_and(|id| !kept(&id)) {
+                drop(fs::remove_file(file.path()));
+            }
         }
     }
 }

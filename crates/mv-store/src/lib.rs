@@ -23,6 +23,8 @@ mod transport;
 
 mod dir_transport;
 mod lanes;
+mod probe;
+mod shared_dir;
 
 mod codec;
 pub mod cut;
@@ -46,7 +48,9 @@ pub use error::{Error, Fault, IoContext, Result};
 pub use hash::{BlobHasher, Hash, HashPrefix, Kind, Nonce, Nonces, id_of, nonce_hex};
 pub use list::ListItem;
 pub use pack::PackId;
+pub use probe::probe;
 pub use progress::{Progress, Task, TaskSnapshot, Unit};
+pub use shared_dir::SharedDir;
 pub use store::{OpenElsewhere, PackInfo, Store};
 pub use transfer::{Recipient, Transfer, adopt, packs_below, verify_lists};
 pub use transport::{NEWEST, Source, Stat, Transport};

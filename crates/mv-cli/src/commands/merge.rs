@@ -50,8 +50,9 @@ pub(crate) struct Args {
     paths: Vec<OsString>,
 }
 
+/// What a merge did, for `--json`.
 #[derive(Serialize)]
-struct Document<'a> {
+pub(crate) struct Document<'a> {
     id: Option<String>,
     version: Option<&'a str>,
     branch: Option<&'a str>,
@@ -98,7 +99,10 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         message: args.message,
     };
     let done = merge(&repo, &options, &session).map_err(|e| in_the_way(e.into()))?;
-    tell(context, &done)
+    if context.ui.json {
+        context.ui.document(&document(&done))?;
+    }
+    Ok(told(context, &done))
 }
 
 fn take_side(
@@ -123,7 +127,8 @@ fn take_side(
     shared::checked_out(context, &done, None)
 }
 
-fn in_the_way(failure: Failure) -> Failure {
+/// What to do about files that are in the way of a merge.
+pub(crate) fn in_the_way(failure: Failure) -> Failure {
     match failure.code {
         "would_lose_work" => failure.hint(
             "keep it with `mv commit -m MESSAGE`, or put it back with `mv restore PATH`, which `mv undo` takes back",
@@ -137,27 +142,30 @@ fn no_merge(failure: Failure) -> Failure {
     failure.policy_hint("look at what is there with `mv status`")
 }
 
-fn tell(context: &Context<'_>, done: &MergeOutcome) -> Result<u8> {
+/// What a merge did, for `--json`.
+pub(crate) fn document(done: &MergeOutcome) -> Document<'_> {
+    Document {
+        id: done.id.map(|id| id.to_hex()),
+        version: done.id.map(|_| done.version.as_str()),
+        branch: done.branch.as_deref(),
+        fast_forward: done.fast_forward,
+        already_up_to_date: done.already_up_to_date,
+        merged: done.merged.iter().map(merged_document).collect(),
+        conflicts: shared::conflict_documents(&done.conflicts),
+        written: done.written,
+        removed: done.removed,
+        failed: shared::failed_documents(&done.failed),
+    }
+}
+
+/// What a merge did, for people; the number is the exit code.
+pub(crate) fn told(context: &Context<'_>, done: &MergeOutcome) -> u8 {
     let ui = &context.ui;
-    let conflicted = !done.conflicts.is_empty();
-    if ui.json {
-        ui.document(&Document {
-            id: done.id.map(|id| id.to_hex()),
-            version: done.id.map(|_| done.version.as_str()),
-            branch: done.branch.as_deref(),
-            fast_forward: done.fast_forward,
-            already_up_to_date: done.already_up_to_date,
-            merged: done.merged.iter().map(merged_document).collect(),
-            conflicts: shared::conflict_documents(&done.conflicts),
-            written: done.written,
-            removed: done.removed,
-            failed: shared::failed_documents(&done.failed),
-        })?;
-    } else {
+    if !ui.json {
         print(ui, done);
     }
     let code = shared::failed(ui, &done.failed);
-    Ok(if code == 0 && conflicted { NO } else { code })
+    if code == 0 && !done.conflicts.is_empty() { NO } else { code }
 }
 
 fn merged_document(path: &RepoPath) -> MergedDocument {

@@ -7,6 +7,7 @@ mod bisect_changes;
 mod branch;
 mod cat;
 mod checkout;
+mod clone;
 mod commit;
 mod completions;
 mod config;
@@ -18,6 +19,7 @@ mod diff_screen;
 mod diff_words;
 mod du;
 mod env;
+mod fetch;
 mod fsck;
 mod gc;
 mod init;
@@ -26,10 +28,14 @@ mod ls;
 mod measures;
 mod merge;
 mod plot;
+mod pull;
+mod push;
 mod reflog;
+mod remote;
 mod reset;
 mod restore;
 mod shared;
+mod sharing;
 mod show;
 mod stage;
 mod stage_json;
@@ -60,6 +66,11 @@ pub(crate) enum Command {
     Restore(restore::Args),
     Reset(reset::Args),
     Merge(merge::Args),
+    Clone(clone::Args),
+    Remote(remote::Args),
+    Push(push::Args),
+    Fetch(fetch::Args),
+    Pull(pull::Args),
     Undo(undo::UndoArgs),
     Redo(undo::RedoArgs),
     Reflog(reflog::Args),
@@ -96,6 +107,11 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Restore(args) => restore::run(context, args),
         Command::Reset(args) => reset::run(context, args),
         Command::Merge(args) => merge::run(context, args),
+        Command::Clone(args) => clone::run(context, args),
+        Command::Remote(args) => remote::run(context, args),
+        Command::Push(args) => push::run(context, args),
+        Command::Fetch(args) => fetch::run(context, args),
+        Command::Pull(args) => pull::run(context, args),
         Command::Undo(_) => undo::undo(context),
         Command::Redo(_) => undo::redo(context),
         Command::Reflog(args) => reflog::run(context, &args),

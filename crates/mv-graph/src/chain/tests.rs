@@ -257,3 +257,34 @@ fn hostile_names_and_generations_are_passed_over() {
         Record { state: State { generation: u64::MAX, ..last.state.clone() }, hash: last.hash };
     assert!(matches!(append(&transport, &far, next(&last, 77)), Err(Error::Invalid { .. })));
 }
+
+#[test]
+fn a_chain_that_continues_what_was_seen_is_followed_in_two_requests_when_nothing_is_new() {
+    let (transport, last) = chain(5);
+    transport.reads.store(0, Ordering::Relaxed);
+    assert_eq!(newest_since(&transport, 5, &last.hash).unwrap(), last);
+    assert_eq!(transport.reads.load(Ordering::Relaxed), 2);
+    let third = read(&transport, 3).unwrap();
+    assert_eq!(newest_since(&transport, 3, &third.hash).unwrap(), last);
+    let (long, end) = chain(200);
+    let second = read(&long, 2).unwrap();
+    assert_eq!(newest_since(&long, 2, &second.hash).unwrap(), end);
+}
+
+#[test]
+fn a_chain_that_went_back_or_forked_is_noticed() {
+    let (transport, last) = chain(5);
+    let rewritten = |outcome| matches!(outcome, Err(Error::Rewritten { .. }));
+    assert!(rewritten(newest_since(&transport, 5, &Hash::ZERO)), "another record of that number");
+    transport.delete(&name_of(5)).unwrap();
+    assert!(rewritten(newest_since(&transport, 5, &last.hash)), "the newest is gone");
+    assert!(rewritten(newest_since(&MemoryTransport::default(), 5, &last.hash)), "all is gone");
+}
+
+#[test]
+fn records_that_were_deleted_in_time_are_no_rewriting() {
+    let (transport, last) = chain(80);
+    let early = read(&transport, 2).unwrap();
+    (1..=10).for_each(|n| transport.delete(&name_of(n)).unwrap());
+    assert_eq!(newest_since(&transport, 2, &early.hash).unwrap(), last);
+}

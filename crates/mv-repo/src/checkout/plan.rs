@@ -87,8 +87,14 @@ pub(crate) fn plan(
         snapshot.candidates.iter().filter(|c| c.change().is_some()).map(|c| (&c.path, c)).collect();
     let mut plan = Plan { exact: switch.whole, ..Plan::default() };
     let mut conflicts = BTreeSet::new();
+    let asked: BTreeSet<&RepoPath> =
+        switch.merge.iter().flat_map(|merge| &merge.conflicts).map(|c| &c.path).collect();
     for (path, want) in &wanted {
         match local.get(path) {
+            // Not fetched, and nobody asks for it: it stays where it is.
+            None if want.is_some_and(|(component, _)| snapshot.leaves(component, path))
+                && !asked.contains(path) => {}
+            None if want.is_none() && snapshot.scan.get(path).is_none() => {}
             None => plan.put(path, want),
             Some(candidate) => {
                 let content = candidate.content;

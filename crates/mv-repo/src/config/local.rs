@@ -3,14 +3,18 @@
 //! A small fixed set of dotted keys, each checked when it is set and again when it is read, since
 //! a `.mv` may have come out of somebody else's archive.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mv_graph::RefName;
 use mv_store::Nonce;
 use mv_store::fs::replace;
 use serde::{Deserialize, Serialize};
 
 use super::{parse_toml, read_file};
+use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::partial::Partial;
 
 const FILE: &str = "config.toml";
 const SHOWN: &str = ".mv/config.toml";
@@ -22,6 +26,22 @@ const MAX_VALUE: usize = 1024;
 pub struct LocalConfig {
     #[serde(default, skip_serializing_if = "User::is_empty")]
     user: User,
+    /// By name.
+    #[serde(default, rename = "remote", skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) remotes: BTreeMap<String, RemoteConfig>,
+    /// Of what is here when not everything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) partial: Option<Partial>,
+}
+
+/// One `[remote.NAME]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemoteConfig {
+    pub(crate) url: String,
+    /// Nobody else writes there, the user says.
+    #[serde(default, rename = "single-writer", skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) single_writer: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +73,11 @@ impl LocalConfig {
         for (key, value) in config.list() {
             check(key, value)?;
         }
+        for (name, remote) in &config.remotes {
+            RefName::parse(name)?;
+            Address::parse(&remote.url, Path::new("/"))?;
+        }
+        config.partial.as_ref().map_or(Ok(()), Partial::check)?;
         Ok(config)
     }
 
