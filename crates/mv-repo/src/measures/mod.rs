@@ -252,6 +252,7 @@ mod tests {
             uid: 0,
             trust_any_owner: true,
             surroundings: crate::Surroundings::default(),
+            connector: crate::connector::Connector::directories(),
             progress: Progress::new(),
         }
     }
