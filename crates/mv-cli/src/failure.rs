@@ -98,12 +98,6 @@ impl Failure {
             .hint("capture the present one with `mv commit --allow-empty -m MESSAGE`")
     }
 
-    /// A command of a later version.
-    pub(crate) fn not_yet(word: &str) -> Failure {
-        Failure::new("not_yet", USAGE, format!("`mv {word}` is not in this version yet"))
-            .hint("see what there is with `mv --help`")
-    }
-
     /// Adds what to do.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
@@ -342,15 +336,5 @@ mod tests {
             text,
             r#"{"error":{"code":"usage","message":"no\u001b[31m","hint":"try `mv log`"}}"#
         );
-    }
-
-    #[test]
-    fn commands_of_later_versions_fail_in_one_clear_line() {
-        let failure = Failure::not_yet("push");
-        assert_eq!(
-            (failure.message.as_str(), failure.exit),
-            ("`mv push` is not in this version yet", 2)
-        );
-        assert_eq!(failure.hint.as_deref(), Some("see what there is with `mv --help`"));
     }
 }

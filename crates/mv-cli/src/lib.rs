@@ -76,9 +76,6 @@ pub fn run(args: Vec<OsString>, host: &Host) -> u8 {
 /// Parses and runs one of our own commands.
 pub(crate) fn ours(args: Vec<OsString>, host: &Host) -> u8 {
     let guess = args::guess(&args);
-    if let Some(word) = passthrough::reserved_word(&args) {
-        return Ui::new(&guess, host).fail(&Failure::not_yet(word));
-    }
     let word = passthrough::command_word(&args);
     let cli = match args::parse(args, host) {
         Ok(cli) => cli,
@@ -167,18 +164,6 @@ mod tests {
         assert_eq!(code, 2);
         assert!(out.starts_with(r#"{"error":{"code":"usage","#), "{out}");
         assert_eq!(mver("--json").1.matches("no command was given").count(), 1);
-    }
-
-    #[test]
-    fn commands_of_later_versions_fail_in_one_line() {
-        for (line, word) in [("push origin main", "push"), ("-C x --json pull dev", "pull")] {
-            let (code, _, err) = mver(line);
-            let line = format!("error: `mv {word}` is not in this version yet\n");
-            assert_eq!(
-                (code, err),
-                (2, format!("{line}hint: see what there is with `mver --help`\n"))
-            );
-        }
     }
 
     #[test]

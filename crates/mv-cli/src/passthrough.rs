@@ -57,6 +57,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "bisect",
     "fsck",
     "gc",
+    "repack",
     "du",
     "env",
     "config",
@@ -64,9 +65,6 @@ pub(crate) const COMMANDS: &[&str] = &[
     "help",
     "demo",
 ];
-
-/// Commands that later versions have: never passed on, so that their meaning does not change later.
-pub(crate) const RESERVED: &[&str] = &["repack"];
 
 /// Set for the program that is executed, so that two of us on one PATH never call each other in turn.
 const GUARD: &str = "MV_PASSED_THROUGH";
@@ -120,12 +118,6 @@ pub fn decide(
         };
     }
     Decision::Ours
-}
-
-/// The first word after our global options, when it names a command of a later version.
-pub(crate) fn reserved_word(args: &[OsString]) -> Option<&'static str> {
-    let word = args.get(Lead::of(args).word?)?;
-    RESERVED.iter().find(|r| *word == **r).copied()
 }
 
 /// The first word after our global options, when it names a command of this version.
@@ -202,7 +194,7 @@ fn is_help(word: &OsStr, words: usize) -> bool {
 }
 
 fn is_command(word: &str) -> bool {
-    COMMANDS.contains(&word) || RESERVED.contains(&word)
+    COMMANDS.contains(&word)
 }
 
 /// A word as a shell would read it back.
@@ -376,12 +368,6 @@ mod tests {
         assert_eq!(mv("-vv tag"), Decision::Ours);
         assert_eq!(mv("-v"), Decision::Ours);
         assert!(matches!(mv("-v log b"), Decision::Refuse { .. }));
-    }
-
-    #[test]
-    fn words_of_later_versions_are_found_behind_global_options() {
-        assert_eq!(reserved_word(&words("--json -C dir push origin")), Some("push"));
-        assert_eq!(reserved_word(&words("status push")), None);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use clap::{Arg, Command};
 
 use crate::args;
-use crate::passthrough::RESERVED;
 
 /// The whole reference in Markdown. The same program always gives the same text.
 #[must_use]
@@ -25,11 +24,6 @@ pub fn reference_markdown() -> String {
     for mut command in own {
         section(&mut out, &mut command);
     }
-    let later: Vec<String> = RESERVED.iter().map(|r| format!("`{r}`")).collect();
-    out.push_str(&format!(
-        "## Reserved words\n\nCommands of later versions, never passed to the system's `mv`: {}.\n",
-        later.join(", ")
-    ));
     out
 }
 
@@ -40,7 +34,8 @@ const EXIT_CODES: &str = "\
 | 1 | the answer is no: differences with `--exit-code`, nothing to commit, refused because work would be lost |
 | 2 | usage: unknown flag, revision or path, not a repository |
 | 3 | integrity: an object is corrupt or missing |
-| 5 | lost a race: try again |
+| 4 | remote: unreachable, denied, full, or unfit |
+| 5 | lost a race: try again, or fetch first |
 | 6 | the system failed: disk full, permission, I/O |
 | 130 | interrupted |
 

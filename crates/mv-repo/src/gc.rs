@@ -7,15 +7,17 @@
 //! readers have had time to finish.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use mv_graph::reach::{self, Visitor};
-use mv_graph::{Manifest, RepoPath};
-use mv_store::{Hash, Kind, PackId, Transport, Unit, merge_packs};
+use mv_graph::{Manifest, RepoPath, State, chain};
+use mv_store::{Hash, Kind, PackId, Store, Unit, Written};
 
+use crate::depot::Depot;
 use crate::error::{Error, Result};
-use crate::maintain::{self, KEEP_RECORDS, READERS_GRACE, expired};
+use crate::maintain::{self, KEEP_RECORDS, READERS_GRACE, Retirement, expired};
+use crate::remote::Remote;
+use crate::remotes;
 use crate::repo::Repo;
 use crate::session::Session;
 
@@ -89,16 +91,46 @@ pub struct GcOutcome {
     pub records_pruned: u64,
 }
 
-/// Makes the plan. Touches nothing.
+/// Makes the plan for this repository. Touches nothing.
 ///
 /// # Errors
 /// `Missing` or `Corrupt` when something reachable cannot be read: gc then does nothing at all.
 pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPlan> {
+    plan_for(&Depot::Here(repo), options, session)
+}
+
+/// A remote that is to be cleaned up, as it was when it was asked.
+#[derive(Debug)]
+pub struct RemoteGc {
+    remote: Remote,
+    /// What would be done.
+    pub plan: GcPlan,
+}
+
+/// Makes the plan for a remote. Touches nothing. Anybody may do this, while others push and clone.
+///
+/// # Errors
+/// As [`plan`]; `UnknownRemote`, `Remote`; `Policy` while there is nothing there.
+pub fn plan_remote(
+    repo: &Repo,
+    name: Option<&str>,
+    options: &GcOptions,
+    session: &Session,
+) -> Result<RemoteGc> {
+    let remote = remotes::connect(repo, name, false, session)?;
+    remote.state()?;
+    remote.store.open_indexes()?;
+    let plan = plan_for(&Depot::There(&remote, repo), options, session)?;
+    Ok(RemoteGc { remote, plan })
+}
+
+fn plan_for(depot: &Depot<'_>, options: &GcOptions, session: &Session) -> Result<GcPlan> {
     let task = session.progress.task("finding what is in use", Unit::Items);
     let keep_last = options.keep_last.unwrap_or(64);
     let within = options.keep_within.unwrap_or(KEEP_RECORDS);
     let explicit = (options.keep_last.is_some(), options.keep_within.is_some());
-    let roots = maintain::roots(repo, &|turn, state| {
+    let objects = depot.nearest();
+    let roots = maintain::roots(depot, &objects, &|turn, state| {
         let recent = turn < keep_last;
         let young = !expired(state.time, session.now, within);
         match explicit {
@@ -107,18 +139,18 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
             _ => recent || young,
         }
     })?;
-    let partial = repo.partial().is_some();
+    let partial = depot.is_partial();
     let mut marked = Mark { live: roots.ledger_entries, task: &task, partial };
-    reach::visit(&repo.store().here(), &roots.versions, &mut marked)?;
+    reach::visit(&objects, &roots.versions, &mut marked)?;
     let mut plan = GcPlan {
-        generation: repo.state().generation,
+        generation: depot.state().generation,
         oldest_record: roots.oldest,
         grace: options.grace,
         live: marked.live,
         ..GcPlan::default()
     };
-    dead_versions(repo, &mut plan, session)?;
-    packs(repo, &mut plan, session)?;
+    dead_versions(depot, &objects, &mut plan, session)?;
+    packs(depot, &mut plan, session)?;
     Ok(plan)
 }
 
@@ -159,20 +191,25 @@ impl Visitor for Mark<'_> {
 }
 
 /// Lists the versions that no root reaches, and the files that only they have.
-fn dead_versions(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()> {
+fn dead_versions(
+    depot: &Depot<'_>,
+    objects: &Store,
+    plan: &mut GcPlan,
+    session: &Session,
+) -> Result<()> {
     let mut paths: HashMap<RepoPath, (Hash, u64)> = HashMap::new();
-    for id in repo.store().ids_of(Kind::Manifest)? {
+    for id in depot.store().ids_of(Kind::Manifest)? {
         session.progress.check()?;
         if plan.live.contains(&id) {
             continue;
         }
         // What cannot be read is of no use to anybody, and goes.
-        let Ok(manifest) = Manifest::read(repo.store(), &id) else { continue };
+        let Ok(manifest) = Manifest::read(objects, &id) else { continue };
         plan.drop_versions.push((id, manifest.subject().to_owned()));
         if paths.len() >= MAX_PATHS {
             continue;
         }
-        let files = mv_graph::diff::list(repo.store(), &manifest).unwrap_or_default();
+        let files = mv_graph::diff::list(objects, &manifest).unwrap_or_default();
         let lost = files.into_iter().filter(|f| !plan.live.contains(&f.entry.id));
         for file in lost.take(MAX_PATHS.saturating_sub(paths.len())) {
             paths.insert(file.path, (file.entry.id, file.entry.bytes));
@@ -185,10 +222,11 @@ fn dead_versions(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()
 }
 
 /// Decides for each pack whether it stays, goes, or is rewritten.
-fn packs(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()> {
-    for pack in repo.store().packs()? {
-        let (live, all) = repo.store().live_bytes(pack.id, &|id| plan.live.contains(id))?;
-        if live == all || is_young(repo, pack.id, plan.grace, session) {
+fn packs(depot: &Depot<'_>, plan: &mut GcPlan, session: &Session) -> Result<()> {
+    let store = depot.store();
+    for pack in store.packs()? {
+        let (live, all) = store.live_bytes(pack.id, &|id| plan.live.contains(id))?;
+        if live == all || is_young(depot, pack.id, plan.grace, session)? {
             plan.kept_bytes += pack.bytes;
         } else if live == 0 {
             plan.drop_packs.push((pack.id, pack.bytes));
@@ -201,7 +239,7 @@ fn packs(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()> {
             plan.kept_bytes += pack.bytes;
         }
     }
-    let state = repo.state();
+    let state = depot.state();
     let grace = plan.grace.min(READERS_GRACE);
     let ready = state
         .condemned
@@ -215,14 +253,14 @@ fn packs(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()> {
         .chain(state.condemned.iter().chain(&state.deleting).map(|r| r.pack))
         .collect();
     for retired in ready {
-        if let Some(bytes) = repo.transport().size(&retired.pack.file_name())? {
+        if let Some(bytes) = depot.transport().size(&retired.pack.file_name())? {
             plan.expired_packs.push((retired.pack, bytes));
             plan.free_bytes += bytes;
         }
     }
-    for id in files_in_packs(repo)? {
-        if !named.contains(&id) && !is_young(repo, id, plan.grace, session) {
-            let bytes = repo.transport().size(&id.file_name())?.unwrap_or(0);
+    for id in files_in_packs(depot)? {
+        if !named.contains(&id) && !is_young(depot, id, plan.grace, session)? {
+            let bytes = depot.transport().size(&id.file_name())?.unwrap_or(0);
             plan.drop_packs.push((id, bytes));
             plan.free_bytes += bytes;
             plan.orphans.push(id);
@@ -231,20 +269,21 @@ fn packs(repo: &Repo, plan: &mut GcPlan, session: &Session) -> Result<()> {
     Ok(())
 }
 
-fn is_young(repo: &Repo, id: PackId, grace: Duration, session: &Session) -> bool {
-    let now =
-        SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(session.now.ns).unwrap_or(0));
-    let path = repo.layout().dot.join(id.file_name());
-    let Ok(written) = fs::metadata(path).and_then(|meta| meta.modified()) else { return false };
-    // A file from the future (two clocks) is young.
-    now.duration_since(written).map_or(true, |age| age < grace)
+/// Whether a pack was written lately; one from the future (two clocks) was.
+fn is_young(depot: &Depot<'_>, id: PackId, grace: Duration, session: &Session) -> Result<bool> {
+    if grace.is_zero() {
+        return Ok(false);
+    }
+    let Some(stat) = depot.transport().stat(&id.file_name())? else { return Ok(false) };
+    let written = mv_graph::Time { ns: stat.modified_ns, offset_minutes: 0 };
+    Ok(!expired(written, session.now, grace))
 }
 
 /// The packs that are there, named by a record or not.
-fn files_in_packs(repo: &Repo) -> Result<Vec<PackId>> {
+fn files_in_packs(depot: &Depot<'_>) -> Result<Vec<PackId>> {
     let mut found = Vec::new();
-    for folder in repo.transport().list("packs")? {
-        for name in repo.transport().list(&folder)? {
+    for folder in depot.transport().list("packs")? {
+        for name in depot.transport().list(&folder)? {
             let id = name.rsplit('/').next().and_then(Hash::from_hex).map(PackId);
             found.extend(id.filter(|id| id.file_name() == name));
         }
@@ -265,19 +304,8 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
     // First what leads to the versions, then the versions: undo must not lead to what is gone.
     let records_pruned = maintain::prune_records_before(repo, plan.oldest_record)?;
     let mut outcome = GcOutcome { records_pruned, ..GcOutcome::default() };
-    let task = session.progress.task("rewriting packs", Unit::Bytes);
     let rewrite: Vec<PackId> = plan.rewrite_packs.iter().map(|(id, _)| *id).collect();
-    task.set_total(plan.rewrite_packs.iter().map(|(_, bytes)| bytes).sum());
-    let mut written = mv_store::Written::default();
-    if !rewrite.is_empty() {
-        written = merge_packs(
-            repo.store(),
-            &rewrite,
-            &|id| plan.live.contains(id),
-            &session.nonces,
-            &task,
-        )?;
-    }
+    let written = rewritten(&Depot::Here(repo), plan, session)?;
     let live_packs: HashSet<_> = repo.state().packs.iter().copied().collect();
     let dropped = plan.drop_packs.iter().map(|(id, _)| *id).filter(|id| live_packs.contains(id));
     let old: Vec<PackId> = dropped.chain(rewrite).collect();
@@ -285,6 +313,25 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
     if !plan.is_empty() || !repo.state().deleting.is_empty() {
         let state =
             maintain::retire(repo, session, "gc", &old, &plan.orphans, &written.packs, grace)?;
+        outcome.count(plan, &state, written.stored_bytes);
+    }
+    maintain::sweep(repo, session.now, plan.grace);
+    Ok(outcome)
+}
+
+fn rewritten(depot: &Depot<'_>, plan: &GcPlan, session: &Session) -> Result<Written> {
+    let rewrite: Vec<PackId> = plan.rewrite_packs.iter().map(|(id, _)| *id).collect();
+    if rewrite.is_empty() {
+        return Ok(Written::default());
+    }
+    let task = session.progress.task("rewriting packs", Unit::Bytes);
+    task.set_total(plan.rewrite_packs.iter().map(|(_, bytes)| bytes).sum());
+    depot.rewrite(&rewrite, &|id| plan.live.contains(id), session, &task)
+}
+
+impl GcOutcome {
+    /// Counts what a published state says of the plan's packs.
+    fn count(&mut self, plan: &GcPlan, state: &State, written: u64) {
         let sizes: HashMap<PackId, u64> = plan
             .drop_packs
             .iter()
@@ -294,13 +341,77 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
             .collect();
         for retired in &state.deleting {
             if let Some(bytes) = sizes.get(&retired.pack) {
-                outcome.freed_bytes += bytes;
-                outcome.packs_removed += 1;
+                self.freed_bytes += bytes;
+                self.packs_removed += 1;
             }
         }
-        outcome.packs_condemned = state.condemned.len() as u64;
-        outcome.freed_bytes = outcome.freed_bytes.saturating_sub(written.stored_bytes);
+        self.packs_condemned = state.condemned.len() as u64;
+        self.freed_bytes = self.freed_bytes.saturating_sub(written);
     }
-    maintain::sweep(repo, session.now, plan.grace);
-    Ok(outcome)
+}
+
+impl RemoteGc {
+    /// Carries out the plan, if the remote is still as it was when the plan was made. One record
+    /// says what goes; only then is anything deleted.
+    ///
+    /// # Errors
+    /// `LostRace` when it is not, `Corrupt` when what is to be kept cannot be read, `Remote`.
+    pub fn apply(&mut self, repo: &Repo, session: &Session) -> Result<GcOutcome> {
+        let plan = &self.plan;
+        let mut outcome = GcOutcome::default();
+        let written = rewritten(&Depot::There(&self.remote, repo), plan, session)?;
+        let live: HashSet<_> = self.remote.state()?.packs.iter().copied().collect();
+        let dropped = plan.drop_packs.iter().map(|(id, _)| *id).filter(|id| live.contains(id));
+        let rewrite = plan.rewrite_packs.iter().map(|(id, _)| *id);
+        let old: Vec<PackId> = dropped.chain(rewrite).collect();
+        if !plan.is_empty() || !self.remote.state()?.deleting.is_empty() {
+            let grace = plan.grace.min(READERS_GRACE);
+            let new = &written.packs;
+            retire_remote(&mut self.remote, "gc", &old, &plan.orphans, new, grace, session)?;
+            outcome.count(plan, self.remote.state()?, written.stored_bytes);
+        }
+        outcome.records_pruned = prune_remote(&self.remote, session)?;
+        self.remote.forget_old_indexes();
+        Ok(outcome)
+    }
+}
+
+/// Publishes a record on a remote in which `new` packs stand for `old` ones, then deletes what it
+/// says is being deleted. The same steps as here, see [`maintain::retire`].
+pub(crate) fn retire_remote(
+    remote: &mut Remote,
+    operation: &str,
+    old: &[PackId],
+    orphans: &[PackId],
+    new: &[PackId],
+    grace: Duration,
+    session: &Session,
+) -> Result<()> {
+    let base = remote.state()?.clone();
+    let gone = maintain::gone(&base, &*remote.transport)?;
+    let actor = Some(session.author.clone());
+    let mut next = base.next(operation, session.nonces.next(), session.now, actor);
+    next.add_packs(new);
+    Retirement { old, orphans, gone: &gone, now: session.now, grace }.apply(&mut next);
+    remote.publish(next, session)?;
+    for retired in &remote.state()?.deleting {
+        remote.transport.delete(&retired.pack.file_name())?;
+    }
+    Ok(())
+}
+
+/// Deletes the oldest records there, beyond those that others may go on from.
+fn prune_remote(remote: &Remote, session: &Session) -> Result<u64> {
+    let generations = chain::generations(&*remote.transport)?;
+    let spare = generations.len().saturating_sub(usize::try_from(chain::KEPT).unwrap_or(64));
+    let mut pruned = 0;
+    for generation in generations.into_iter().take(spare) {
+        let record = chain::read(&*remote.transport, generation)?;
+        if !expired(record.state.time, session.now, KEEP_RECORDS) {
+            break;
+        }
+        remote.transport.delete(&chain::name_of(generation))?;
+        pruned += 1;
+    }
+    Ok(pruned)
 }

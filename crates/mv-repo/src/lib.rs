@@ -41,6 +41,7 @@ mod mark;
 
 pub mod measures;
 
+mod depot;
 mod maintain;
 mod tracking;
 
@@ -85,6 +86,7 @@ pub mod bisect;
 pub mod du;
 pub mod fsck;
 pub mod gc;
+pub mod repack;
 
 pub use error::{Error, Result};
 pub use remote::{Address, Connect, Connector};

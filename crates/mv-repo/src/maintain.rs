@@ -11,9 +11,10 @@ use mv_graph::chain::Record;
 use mv_graph::reach::Ledgers;
 use mv_graph::{Retired, State, Time, chain};
 use mv_store::{
-    Hash, PackId, Transport, Unit, fs as store_fs, merge_packs, plan_merge, verify_pack,
+    Hash, PackId, Store, Transport, Unit, fs as store_fs, merge_packs, plan_merge, verify_pack,
 };
 
+use crate::depot::Depot;
 use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
@@ -46,8 +47,10 @@ fn merge_small(repo: &Repo, session: &Session) -> Result<()> {
     let Some(plan) = plan_merge(&repo.store().packs()?) else { return Ok(()) };
     let task = session.progress.task("merging packs", Unit::Bytes);
     task.set_total(plan.bytes);
-    let merge =
-        |packs: &[PackId]| merge_packs(repo.store(), packs, &|_| true, &session.nonces, &task);
+    let store = repo.store();
+    let merge = |packs: &[PackId]| {
+        merge_packs(store.root(), store, packs, &|_| true, &session.nonces, &task)
+    };
     let mut packs = plan.packs;
     let written = match merge(&packs) {
         Err(e) if e.is_corruption() => {
@@ -81,36 +84,16 @@ pub(crate) fn retire(
     new: &[PackId],
     grace: Duration,
 ) -> Result<State> {
-    let gone = gone(repo)?;
+    let gone = gone(repo.state(), repo.transport())?;
     let base = repo.state().clone();
+    let retirement = Retirement { old, orphans, gone: &gone, now: session.now, grace };
     let record = repo.advance(session, operation, new, &[], &mut |state| {
         // Whoever published meanwhile may rely on what this plan drops: it has to be made anew.
         let kept: HashSet<_> = state.packs.iter().copied().collect();
         if state.generation != base.generation + 1 || old.iter().any(|pack| !kept.contains(pack)) {
             return Err(Error::LostRace { generation: state.generation });
         }
-        state.packs.retain(|pack| !old.contains(pack));
-        state.deleting.retain(|retired| !gone.contains(&retired.pack));
-        let (expired, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut state.condemned)
-            .into_iter()
-            .partition(|r| expired(r.since, session.now, grace));
-        state.condemned = waiting;
-        state.deleting.extend(expired);
-        let generation = state.generation;
-        let retire = |pack: &PackId| Retired { pack: *pack, since: session.now, generation };
-        if grace.is_zero() {
-            state.deleting.extend(old.iter().map(retire));
-        } else {
-            state.condemned.extend(old.iter().map(retire));
-        }
-        state.deleting.extend(orphans.iter().map(retire));
-        // Each record names all condemned packs; a burst of merges must not make records long.
-        state.condemned.sort_by_key(|r| std::cmp::Reverse(r.generation));
-        let oldest = state.condemned.split_off(state.condemned.len().min(MAX_CONDEMNED));
-        state.deleting.extend(oldest);
-        state.condemned.sort_by_key(|r| r.pack);
-        state.deleting.sort_by_key(|r| r.pack);
-        state.deleting.dedup_by_key(|r| r.pack);
+        retirement.apply(state);
         keep_cursor(state, &base);
         Ok(())
     })?;
@@ -144,10 +127,52 @@ fn keep_cursor(state: &mut State, base: &State) {
     state.redo = base.redo.clone();
 }
 
-fn gone(repo: &Repo) -> Result<HashSet<PackId>> {
+/// Packs on their way out, and those that are out.
+pub(crate) struct Retirement<'a> {
+    /// Packs that others stand for from now on.
+    pub(crate) old: &'a [PackId],
+    /// Packs that no record ever named.
+    pub(crate) orphans: &'a [PackId],
+    /// Packs that were being deleted and are seen to be gone.
+    pub(crate) gone: &'a HashSet<PackId>,
+    pub(crate) now: Time,
+    /// How long a condemned pack stays for readers.
+    pub(crate) grace: Duration,
+}
+
+impl Retirement<'_> {
+    /// Moves the packs through the lists of a state that is about to be published.
+    pub(crate) fn apply(&self, state: &mut State) {
+        state.packs.retain(|pack| !self.old.contains(pack));
+        state.deleting.retain(|retired| !self.gone.contains(&retired.pack));
+        let (expired, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut state.condemned)
+            .into_iter()
+            .partition(|r| expired(r.since, self.now, self.grace));
+        state.condemned = waiting;
+        state.deleting.extend(expired);
+        let generation = state.generation;
+        let retire = |pack: &PackId| Retired { pack: *pack, since: self.now, generation };
+        if self.grace.is_zero() {
+            state.deleting.extend(self.old.iter().map(retire));
+        } else {
+            state.condemned.extend(self.old.iter().map(retire));
+        }
+        state.deleting.extend(self.orphans.iter().map(retire));
+        // Each record names all condemned packs; a burst of merges must not make records long.
+        state.condemned.sort_by_key(|r| std::cmp::Reverse(r.generation));
+        let oldest = state.condemned.split_off(state.condemned.len().min(MAX_CONDEMNED));
+        state.deleting.extend(oldest);
+        state.condemned.sort_by_key(|r| r.pack);
+        state.deleting.sort_by_key(|r| r.pack);
+        state.deleting.dedup_by_key(|r| r.pack);
+    }
+}
+
+/// The packs that were being deleted and are not there any more.
+pub(crate) fn gone(state: &State, transport: &dyn Transport) -> Result<HashSet<PackId>> {
     let mut gone = HashSet::new();
-    for retired in &repo.state().deleting {
-        if repo.transport().size(&retired.pack.file_name())?.is_none() {
+    for retired in &state.deleting {
+        if transport.size(&retired.pack.file_name())?.is_none() {
             gone.insert(retired.pack);
         }
     }
@@ -209,21 +234,27 @@ pub(crate) struct Roots {
 }
 
 /// Gathers the roots, with the newest records that `window` accepts.
-pub(crate) fn roots(repo: &Repo, window: &dyn Fn(usize, &State) -> bool) -> Result<Roots> {
-    let mut oldest = repo.state().generation;
-    let mut versions: HashSet<Hash> = repo.state().targets().into_iter().collect();
-    let mut ledgers = Ledgers::of(repo.store(), &repo.state().stages)?;
-    for (turn, record) in (1..).zip(chain::history(repo.transport(), repo.state())) {
+pub(crate) fn roots(
+    depot: &Depot<'_>,
+    objects: &Store,
+    window: &dyn Fn(usize, &State) -> bool,
+) -> Result<Roots> {
+    let newest = depot.state();
+    let mut oldest = newest.generation;
+    let mut versions: HashSet<Hash> = newest.targets().into_iter().collect();
+    let mut ledgers = Ledgers::of(objects, &newest.stages)?;
+    for (turn, record) in (1..).zip(chain::history(depot.transport(), newest)) {
         let state = record?.state;
         if !window(turn, &state) {
             break;
         }
         oldest = state.generation;
         versions.extend(state.targets());
-        state.stages.iter().try_for_each(|stage| ledgers.add(repo.store(), stage))?;
+        state.stages.iter().try_for_each(|stage| ledgers.add(objects, stage))?;
     }
-    if let Some(merge) = Unfinished::of(repo)?
-        && repo.store().contains(&merge.left)
+    if let Depot::Here(repo) = depot
+        && let Some(merge) = Unfinished::of(repo)?
+        && objects.contains(&merge.left)
     {
         versions.insert(merge.left);
     }

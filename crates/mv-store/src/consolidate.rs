@@ -5,6 +5,7 @@
 //! repository has at most seven packs a rank.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
@@ -50,7 +51,20 @@ pub fn plan_merge(packs: &[PackInfo]) -> Option<Merge> {
     })
 }
 
-/// Writes the objects of `packs` that `keep` wants into new packs. Large blocks are copied as
+/// Says which packs to gather at leisure: all that are small, if there are two. Pure.
+#[must_use]
+pub fn plan_repack(packs: &[PackInfo]) -> Merge {
+    let chosen: Vec<_> = packs.iter().filter(|p| small_pack(p.bytes)).collect();
+    if chosen.len() < 2 {
+        return Merge::default();
+    }
+    Merge {
+        bytes: chosen.iter().map(|p| p.bytes).sum(),
+        packs: chosen.iter().map(|p| p.id).collect(),
+    }
+}
+
+/// Writes the objects of `packs` that `keep` wants into new packs below `root`. Large blocks are copied as
 /// they are; small objects come to share blocks. Every object is verified on the way, lists
 /// by their form. The old packs
 /// stay: the caller publishes a state record without them first.
@@ -58,13 +72,14 @@ pub fn plan_merge(packs: &[PackInfo]) -> Option<Merge> {
 /// # Errors
 /// `Corrupt` if an object does not match its id, `Cancelled`, `Io`.
 pub fn merge_packs(
+    root: &Path,
     store: &Store,
     packs: &[PackId],
     keep: &dyn Fn(&Hash) -> bool,
     nonces: &Nonces,
     task: &Task,
 ) -> Result<Written> {
-    let writer = StoreWriter::begin(&store.without(packs), nonces)?;
+    let writer = StoreWriter::begin_at(root, &store.without(packs), nonces)?;
     let source = store.only(packs);
     let mut seen = HashSet::new();
     for number in 0..packs.len() {

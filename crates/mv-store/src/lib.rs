@@ -42,7 +42,7 @@ mod verify;
 mod transfer;
 
 pub use codec::Encoding;
-pub use consolidate::{Merge, merge_packs, plan_merge};
+pub use consolidate::{Merge, merge_packs, plan_merge, plan_repack};
 pub use dir_transport::DirTransport;
 pub use error::{Error, Fault, IoContext, Result};
 pub use hash::{BlobHasher, Hash, HashPrefix, Kind, Nonce, Nonces, id_of, nonce_hex};

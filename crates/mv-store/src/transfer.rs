@@ -170,6 +170,20 @@ pub struct Recipient<'a> {
 }
 
 impl Recipient<'_> {
+    /// Sends packs that lie below the scratch folder, and removes them there.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Cancelled`, `Io`, `Remote`.
+    pub fn take_scratch(&self, packs: &[PackId], task: &Task) -> Result<Vec<PackId>> {
+        let store = Store::open(self.scratch, packs);
+        let mut sent = Vec::with_capacity(packs.len());
+        for (slot, id) in (0..).zip(packs) {
+            sent.push(self.take(store.pack(slot)?, task)?);
+            fs::remove(&self.scratch.join(id.file_name()))?;
+        }
+        Ok(sent)
+    }
+
     /// Sends a pack under a name of its own.
     fn take(&self, pack: &Pack, task: &Task) -> Result<PackId> {
         let file = pack.open_file()?;

@@ -4,7 +4,7 @@
 //! An object that the snapshot already has, or that this writer has taken, is counted and dropped.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,8 @@ pub(crate) const SMALL: usize = 64 << 10;
 #[must_use = "objects are published by `finish`"]
 pub struct StoreWriter<'a> {
     store: Store,
+    /// Where packs are published; a repository folder.
+    root: PathBuf,
     nonces: &'a Nonces,
     /// Its own folder below `tmp`, removed when the writer goes.
     session: SessionDir,
@@ -100,11 +102,20 @@ impl<'a> StoreWriter<'a> {
     /// # Errors
     /// `Io` when the temporary folder cannot be made.
     pub fn begin(store: &Store, nonces: &'a Nonces) -> Result<StoreWriter<'a>> {
-        let path = store.root().join("tmp").join(nonce_hex(&nonces.next()));
+        StoreWriter::begin_at(store.root(), store, nonces)
+    }
+
+    /// The same, publishing packs below another folder than the snapshot's.
+    ///
+    /// # Errors
+    /// As [`StoreWriter::begin`].
+    pub fn begin_at(root: &Path, store: &Store, nonces: &'a Nonces) -> Result<StoreWriter<'a>> {
+        let path = root.join("tmp").join(nonce_hex(&nonces.next()));
         fs::create_dir_durably(&path)?;
         let lock = fs::Lock::wait(&path.join("lock"))?;
         Ok(StoreWriter {
             store: store.clone(),
+            root: root.to_path_buf(),
             nonces,
             session: SessionDir { path, _lock: lock },
             taken: Mutex::default(),
@@ -297,7 +308,7 @@ impl<'a> StoreWriter<'a> {
         };
         for pack in packs.closed {
             written.stored_bytes += pack.bytes;
-            written.packs.push(pack.publish(self.store.root())?);
+            written.packs.push(pack.publish(&self.root)?);
         }
         Ok(written)
     }

@@ -231,8 +231,15 @@ fn packs_are_merged_into_one_that_holds_the_same_objects() {
     blobs.push((place.put_file(&large).0, large));
     let dropped = blobs[3].0;
     let store = place.store();
-    let written =
-        merge_packs(&store, &place.packs, &|id| *id != dropped, &place.nonces, &task()).unwrap();
+    let written = merge_packs(
+        store.root(),
+        &store,
+        &place.packs,
+        &|id| *id != dropped,
+        &place.nonces,
+        &task(),
+    )
+    .unwrap();
     assert_eq!(written.packs.len(), 1);
     let merged = Store::open(place.root(), &written.packs);
     for (id, bytes) in blobs {

@@ -16,7 +16,7 @@ use crate::ui::{Role, Ui};
 /// role of a stage, are always kept.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mv gc\n  mv gc --apply\n  mv gc --keep-last 50 --keep-within 90d --apply"
+    after_help = "Examples:\n  mv gc\n  mv gc --apply\n  mv gc --keep-last 50 --keep-within 90d --apply\n  mv gc --remote origin --apply"
 )]
 pub(crate) struct Args {
     /// Do it
@@ -28,12 +28,15 @@ pub(crate) struct Args {
     /// Keep what commands of this age could reach, such as 12w; 30d when not given
     #[arg(long, value_name = "D", value_parser = format::parse_duration)]
     keep_within: Option<Duration>,
+    /// Clean up this remote instead, while others may push and clone
+    #[arg(long, value_name = "NAME")]
+    remote: Option<String>,
     /// Delete no pack younger than this
     #[arg(long, value_name = "D", value_parser = format::parse_duration, default_value = "1d")]
     grace: Duration,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Document {
     applied: bool,
     drop_versions: Vec<VersionDocument>,
@@ -100,15 +103,28 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
     let (repo, session) = context.open()?;
     let options =
         GcOptions { keep_last: args.keep_last, keep_within: args.keep_within, grace: args.grace };
-    let plan = gc::plan(&repo, &options, &session)?;
+    let remote = args.remote.as_deref();
+    let mut there = match remote {
+        Some(name) => Some(gc::plan_remote(&repo, Some(name), &options, &session)?),
+        None => None,
+    };
+    let here = match &there {
+        Some(_) => None,
+        None => Some(gc::plan(&repo, &options, &session)?),
+    };
+    let plan = there.as_ref().map(|gc| &gc.plan).or(here.as_ref());
     let ui = &context.ui;
-    let mut document = Document::from(&plan);
-    if !ui.json {
-        print(ui, &plan);
+    let mut document = plan.map(Document::from).unwrap_or_default();
+    let nothing = plan.is_none_or(GcPlan::is_empty);
+    if let (false, Some(plan)) = (ui.json, plan) {
+        print(ui, plan);
     }
-    let nothing = plan.is_empty();
     if args.apply {
-        let done = gc::apply(&repo, &plan, &session)?;
+        let done = match (&mut there, &here) {
+            (Some(gc), _) => gc.apply(&repo, &session)?,
+            (None, Some(plan)) => gc::apply(&repo, plan, &session)?,
+            (None, None) => GcOutcome::default(),
+        };
         document.applied = true;
         document.freed_bytes = done.freed_bytes;
         document.condemned_packs = done.packs_condemned;
@@ -116,7 +132,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             told(ui, &done);
         }
     } else if !nothing {
-        ui.hint("nothing was deleted; do it with `mv gc --apply`");
+        let on = remote.map(|name| format!(" --remote {}", format::text(name))).unwrap_or_default();
+        ui.hint(&format!("nothing was deleted; do it with `mv gc{on} --apply`"));
     }
     if ui.json {
         ui.document(&document)?;

@@ -32,6 +32,7 @@ mod pull;
 mod push;
 mod reflog;
 mod remote;
+mod repack;
 mod reset;
 mod restore;
 mod shared;
@@ -80,6 +81,7 @@ pub(crate) enum Command {
     Bisect(bisect::Args),
     Fsck(fsck::Args),
     Gc(gc::Args),
+    Repack(repack::Args),
     Du(du::Args),
     Env(env::Args),
     Config(config::Args),
@@ -121,6 +123,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Bisect(args) => bisect::run(context, args),
         Command::Fsck(args) => fsck::run(context, &args),
         Command::Gc(args) => gc::run(context, &args),
+        Command::Repack(args) => repack::run(context, &args),
         Command::Du(_) => du::run(context),
         Command::Env(args) => env::run(context, args),
         Command::Config(args) => config::run(context, &args),

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use mv_graph::missing::{Missing, Wanted, Whole, missing};
 use mv_graph::walk::Ancestors;
 use mv_graph::{RefName, State, Tracking};
-use mv_store::{Hash, PackId, Recipient, Store, Task, Transfer, Unit, fs as store_fs};
+use mv_store::{Hash, PackId, Store, Task, Transfer, Unit, fs as store_fs};
 
 use crate::error::{Error, Result};
 use crate::maintain;
@@ -210,12 +210,7 @@ impl Push<'_> {
         task: &Task,
     ) -> Result<()> {
         let scratch = remote.folder.join("leaving");
-        let to = Recipient {
-            transport: &remote.transport,
-            folder: &remote.folder,
-            scratch: &scratch,
-            nonces: &self.session.nonces,
-        };
+        let to = remote.recipient(&scratch, self.session);
         let (sent, session) = (&mut self.sent, self.session);
         let mut note = |pack: PackId| {
             sent.add(pack, session).map_err(|e| match e {
