@@ -34,7 +34,6 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use crate::context::Context;
-use crate::failure::Failure;
 use crate::ui::Ui;
 
 pub use crate::host::{Host, Stream};
