@@ -69,6 +69,10 @@ pub mod du;
 pub mod fsck;
 pub mod gc;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use error::{Error, Result};
 pub use repo::{InitOptions, InitOutcome, PathArg, Repo};
 pub use session::Session;

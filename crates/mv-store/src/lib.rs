@@ -36,6 +36,10 @@ mod writer;
 mod consolidate;
 mod verify;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use codec::Encoding;
 pub use consolidate::{Merge, merge_packs, plan_merge};
 pub use dir_transport::DirTransport;
