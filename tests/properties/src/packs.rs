@@ -45,7 +45,7 @@ fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
     };
     let room = trailer - 24;
     let blocks = number(4) % (room / 68 + 1);
-    let objects = blocks + number(0) % ((room - blocks * 68) / 40 + 1);
+    let objects = blocks + number(0).wrapping_sub(blocks) % ((room - blocks * 68) / 40 + 1);
     let footer = trailer - objects * 40 - blocks * 28;
     let counts = [objects, blocks, 0, 0].map(|n| (n as u32).to_le_bytes()).concat();
     pack[trailer..trailer + 16].copy_from_slice(&counts);
@@ -457,4 +457,35 @@ pub(crate) fn list_seeds() -> Vec<Vec<u8>> {
     let item = |n: u8| (Hash([n; 32]), u64::from(n) << n);
     let list = |height, items: &[_]| Block::list(height, items, Hash::ZERO).stored;
     vec![list(0, &[item(1)]), list(0, &[item(1), item(2), item(3)]), list(6, &[item(9), item(9)])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_honest_seed_has_every_kind_of_block() {
+        let seed = &forged_seeds()[0];
+        let mut forger = Forger::default();
+        let mut choices = Cursor(seed);
+        while !choices.is_empty() {
+            forger.add(&mut choices);
+        }
+        assert!(!forger.lies);
+        for encoding in 0..3 {
+            assert!(forger.blocks.iter().any(|block| block.encoding == encoding), "{encoding}");
+        }
+        assert!(forger.blocks.iter().any(|block| block.kind == Kind::List.code()));
+        assert!(forger.blocks.iter().any(|block| block.encoding == 2 && block.stored[0] == 1));
+        assert!(forger.blocks.iter().any(|block| block.objects.len() > 1));
+    }
+
+    #[test]
+    fn a_mended_pack_passes_its_own_checks() {
+        let seed = &pack_seeds()[0];
+        let mut broken = seed.clone();
+        let trailer = broken.len() - TRAILER;
+        broken[trailer + 24..].fill(0);
+        assert!(mended(seed).as_ref() == Some(seed) && mended(&broken).as_ref() == Some(seed));
+    }
 }
