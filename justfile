@@ -50,3 +50,7 @@ ci:
 # Runs the commands of docs/tutorial.md for real (python3, network) and keeps the results
 tutorial:
     MV_TUTORIAL=record cargo test --locked -p mv-tests --test tutorial
+
+# Fuzzes one decoder (tests/fuzz/fuzz_targets): coverage-guided, on stable Rust; needs a C++ compiler
+fuzz target seconds="60" *options:
+    tests/scripts/fuzz.sh {{target}} {{seconds}} {{options}}
