@@ -85,6 +85,7 @@ pub fn clone(options: &CloneOptions, session: &Session) -> Result<CloneOutcome> 
     let partial = partial(options);
     let arrived = fetch(&layout, &remote, &state, partial.as_ref(), session)?;
     begin(&root, &layout, &remote, &state, partial, arrived.packs, options, session)?;
+    remote.keep_record(session);
     remote.forget_old_indexes();
     let refs = state.branches.len() + state.tags.len() + state.stages.len();
     let mut outcome = CloneOutcome {

@@ -126,6 +126,7 @@ fn attempt(
     }
     let packs = arrival.receive(&transfer, &lacking, &repo.layout().dot, session)?;
     record(repo, remote, &incoming, &packs, !outcome.refs.is_empty(), session)?;
+    remote.keep_record(session);
     remote.forget_old_indexes();
     if !packs.is_empty() {
         maintain::after(repo, session);
