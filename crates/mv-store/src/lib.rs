@@ -22,6 +22,7 @@ mod progress;
 mod transport;
 
 mod dir_transport;
+mod probe;
 
 mod codec;
 pub mod cut;
@@ -43,6 +44,7 @@ pub use error::{Error, Fault, IoContext, Result};
 pub use hash::{BlobHasher, Hash, HashPrefix, Kind, Nonce, Nonces, id_of, nonce_hex};
 pub use list::ListItem;
 pub use pack::PackId;
+pub use probe::probe;
 pub use progress::{Progress, Task, TaskSnapshot, Unit};
 pub use store::{PackInfo, Store};
 pub use transport::{NEWEST, Source, Stat, Transport};
