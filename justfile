@@ -17,6 +17,10 @@ test *filter:
 test-slow:
     cargo test -p mv-tests --release --locked -- --ignored --nocapture
 
+# The tests of remotes against real S3 servers; needs python3 and a package index
+test-s3:
+    sh tests/scripts/s3.sh
+
 # Kill and power-cut sweeps on loop-mounted file systems; needs root, strace and mkfs
 crash *args:
     cargo build --release --locked

@@ -179,6 +179,10 @@ impl Transport for DirTransport {
     fn delete(&self, name: &str) -> Result<()> {
         repo_fs::remove(&self.path(name)?)
     }
+
+    fn address(&self) -> String {
+        self.root.display().to_string()
+    }
 }
 
 #[cfg(test)]

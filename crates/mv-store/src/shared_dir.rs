@@ -99,6 +99,10 @@ impl Transport for SharedDir {
     fn delete(&self, name: &str) -> Result<()> {
         self.told(self.dir.delete(name))
     }
+
+    fn address(&self) -> String {
+        self.url.clone()
+    }
 }
 
 #[cfg(test)]

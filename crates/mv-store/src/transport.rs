@@ -115,6 +115,16 @@ pub trait Transport: Send + Sync {
         2
     }
 
+    /// What of it [`Transport::create`] relies on, for people.
+    fn condition(&self) -> &'static str {
+        "conditional creation"
+    }
+
+    /// Where it is, for people, without credentials.
+    fn address(&self) -> String {
+        "unnamed".to_owned()
+    }
+
     /// Waits before another try after a lost race: longer with each turn, and `draw` (any number)
     /// keeps those who lost together from meeting again.
     fn back_off(&self, turn: u32, draw: u64) {
