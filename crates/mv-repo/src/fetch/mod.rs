@@ -26,7 +26,7 @@ use crate::session::Session;
 use crate::tracking::{RefChange, remember_seen, set_tracking};
 
 /// How often a fetch begins anew because the remote's packs were exchanged meanwhile.
-const TURNS: u32 = 8;
+const TURNS: u32 = 64;
 
 /// What to fetch, and where from.
 #[derive(Clone, Debug, Default)]

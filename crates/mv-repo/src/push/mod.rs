@@ -92,7 +92,8 @@ pub fn push(repo: &Repo, options: &PushOptions, session: &Session) -> Result<Pus
         match push.attempt(&mut remote, &mut outcome) {
             Ok(()) => {
                 if !options.dry_run {
-                    push.remember(&remote)?;
+                    // The push stands, whether or not it can be noted here.
+                    drop(push.remember(&remote));
                     upkeep(&mut remote, repo, session);
                 }
                 return Ok(outcome);

@@ -84,12 +84,11 @@ impl Source for PackFile {
         match self {
             PackFile::Local { file, path, .. } => fs::read_at(file, path, buffer, offset),
             PackFile::Remote { transport, name, .. } => {
-                let bytes = transport.read_range(name, offset, buffer.len() as u64)?;
-                if bytes.len() != buffer.len() {
-                    return Err(Error::corrupt("pack", name, "it ends too early"));
-                }
-                buffer.copy_from_slice(&bytes);
-                Ok(())
+                // A pack that vanishes while it is read was dropped by somebody's gc.
+                transport.read_into(name, offset, buffer).map_err(|e| match e {
+                    Error::Absent { .. } => Error::Stale { name: name.clone() },
+                    other => other,
+                })
             }
         }
     }
