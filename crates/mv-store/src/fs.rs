@@ -282,11 +282,14 @@ fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-/// Links `from` to the new name `to`. On NFS a failed link may have worked: a link count of two
-/// on the (unique) source tells. Where hard links are not to be had, a no-replace rename serves.
+/// Links `from` to the new name `to`. On NFS a failed link may have worked: that the (unique) source
+/// has one more link than before tells. Where hard links are not to be had, a no-replace rename serves.
 fn link_new(from: &Path, to: &Path) -> Result<()> {
+    let links = |path| fs::metadata(path).map(|meta| meta.nlink());
+    // A move that was cut off leaves a source with two names.
+    let before = links(from).at("stat", from)?;
     let Err(error) = fs::hard_link(from, to) else { return Ok(()) };
-    if fs::metadata(from).is_ok_and(|m| m.nlink() == 2) {
+    if links(from).is_ok_and(|after| after > before) {
         return Ok(());
     }
     match error.kind() {
@@ -500,4 +503,22 @@ pub fn keep_only(cache: &Path, kept: &dyn Fn(&Hash) -> bool) {
 /// Removes a directory with all it holds, as far as that goes: for temporary folders.
 pub fn sweep_dir(path: &Path) {
     drop(fs::remove_dir_all(path));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_two_names_already_is_moved_like_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("a"), "x").unwrap();
+        fs::hard_link(at("a"), at("twin")).unwrap();
+        move_new(&at("a"), &at("new/folder/b")).unwrap();
+        assert_eq!(fs::read(at("new/folder/b")).unwrap(), b"x");
+        fs::write(at("c"), "y").unwrap();
+        fs::hard_link(at("c"), at("twin of c")).unwrap();
+        assert!(matches!(move_new(&at("c"), &at("new/folder/b")), Err(Error::Exists { .. })));
+    }
 }
