@@ -475,6 +475,9 @@ class Pull(Push):
         if self.mv.json(root, "status")["head"] != self.second and acknowledged:
             raise Failed("an acknowledged pull is lost")
         self.mv(root, "pull")
+        if self.mv.json(root, "status")["unfinished"]:
+            # Files are not synced: those that the power took are told of, and come back.
+            self.mv(root, "checkout", "--force", "HEAD")
         if content(root) != self.versions[self.second]:
             raise Failed(f"a second pull does not end it: {compare(root, self.versions[self.second])}")
         self.comes_out(root, self.versions)
