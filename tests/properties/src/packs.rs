@@ -92,7 +92,7 @@ fn check(bytes: &[u8], expected: Option<&Objects>) {
     for id in &ids {
         let mut kinds = 0;
         for kind in KINDS {
-            kinds += usize::from(object(&store, kind, id));
+            kinds += usize::from(object(&store, kind, id, sound));
         }
         let whole = store.children(id).is_ok_and(|children| children.is_none());
         assert!(kinds <= 1 && (kinds == 1 || !sound || !whole), "{id} is sound and not readable");
@@ -106,7 +106,10 @@ fn check(bytes: &[u8], expected: Option<&Objects>) {
 }
 
 /// Reads an object in every way there is; all must agree. Whether it can be read.
-fn object(store: &Store, kind: Kind, id: &Hash) -> bool {
+///
+/// A whole blob is compared with its id and a part of one with those of its chunks, so that of an unsound
+/// pack one may be had without the other.
+fn object(store: &Store, kind: Kind, id: &Hash, sound: bool) -> bool {
     let cap = 1 << 20;
     let read = store.get(kind, id, cap);
     if let Ok(bytes) = &read {
@@ -136,7 +139,7 @@ fn object(store: &Store, kind: Kind, id: &Hash) -> bool {
         Ok(bytes) => {
             assert!(copy.unwrap() == len && copied == bytes && bytes.len() as u64 == len);
             let [from, to] = [start, start + part].map(|n| n as usize);
-            assert!(range.unwrap() == bytes[from..to]);
+            assert!(range.map_or(!sound, |range| range == bytes[from..to]));
             true
         }
         Err(_) => {

@@ -3,6 +3,8 @@
 //! What is written is read by a program that follows instructions, and what was captured comes from
 //! strangers: only names, versions and addresses of a plain form are written.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::document::Environment;
@@ -37,7 +39,8 @@ pub fn requirements(environment: &Environment) -> Export {
 pub fn conda_environment(environment: &Environment) -> Export {
     let mut export = Export::default();
     let plain = |text: &str| is_plain(text, "._-+!");
-    let mut channels: Vec<&str> = Vec::new();
+    let mut channels = Vec::new();
+    let mut seen = HashSet::new();
     let mut specs = Vec::new();
     for (name, package) in &environment.conda {
         let channel = package.channel.as_str();
@@ -55,19 +58,18 @@ pub fn conda_environment(environment: &Environment) -> Export {
             continue;
         }
         let known = !channel.is_empty() && channel != "local" && channel != "pypi";
-        if known && !channels.contains(&channel) {
+        if known && seen.insert(channel) {
             channels.push(channel);
         }
         let build =
             if package.build.is_empty() { String::new() } else { format!("={}", package.build) };
         specs.push(format!("{name}={}{build}", package.version));
     }
+    let normal: HashSet<String> = environment.conda.keys().filter_map(|c| normal_name(c)).collect();
     let from_conda = |name: &str| {
         environment.origins.get(name).is_some_and(|origin| origin == "conda")
-            || environment
-                .conda
-                .keys()
-                .any(|c| c == name || normal_name(c).as_deref() == Some(name))
+            || environment.conda.contains_key(name)
+            || normal.contains(name)
     };
     let mut from_pip = Vec::new();
     for (name, version) in environment.packages.iter().filter(|(name, _)| !from_conda(name)) {

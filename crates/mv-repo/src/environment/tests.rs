@@ -438,3 +438,17 @@ fn an_export_holds_only_what_pip_cannot_take_for_something_else() {
     assert!(lines.contains(&"  - \"openssl=3.3=h_0\"".to_owned()), "{lines:?}");
     assert!(lines.contains(&"    - \"numpy==1.26.4+cu121\"".to_owned()), "{lines:?}");
 }
+
+#[test]
+fn an_export_of_very_many_packages_takes_no_time_worth_speaking_of() {
+    let mut captured = Environment::default();
+    for n in 0..50_000 {
+        captured.packages.insert(format!("p{n}"), "1".into());
+        let (version, channel) = ("1".to_owned(), format!("c{n}"));
+        let package = CondaPackage { build: String::new(), channel, version };
+        captured.conda.insert(format!("q{n}"), package);
+    }
+    // Every pair compared would be minutes.
+    let lines = conda_environment(&captured).lines.len();
+    assert_eq!(lines, 1 + 50_000 + 1 + 50_000 + 2 + 50_000);
+}

@@ -19,6 +19,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder, Glob};
 use mv_graph::{Component, RepoPath};
 use mv_store::{BlobHasher, Hash};
 
+use super::patterns::Room;
 use crate::config::{ComponentRule, PROJECT_FILE, ProjectConfig};
 use crate::error::{Error, Result};
 
@@ -54,12 +55,14 @@ impl Rules {
     /// `Invalid`, naming the block and the pattern.
     pub fn new(config: &ProjectConfig) -> Result<Rules> {
         let rules = &config.components;
+        let mut room = Room::new();
         let negated = rules.iter().flat_map(|r| &r.patterns).any(|p| p.starts_with('!'));
         let matcher = if negated {
-            Matcher::Apart(rules.iter().map(|rule| compile(&[(0, rule)])).collect::<Result<_>>()?)
+            let each = rules.iter().map(|rule| compile(&[(0, rule)], &mut room));
+            Matcher::Apart(each.collect::<Result<_>>()?)
         } else {
             let last_first: Vec<_> = rules.iter().enumerate().rev().collect();
-            Matcher::Together(compile(&last_first)?)
+            Matcher::Together(compile(&last_first, &mut room)?)
         };
         let blocks = rules.iter().map(|r| r.component).collect();
         Ok(Rules { blocks, matcher, fingerprint: fingerprint(rules) })
@@ -122,7 +125,9 @@ fn block_of(found: Match<&Glob>) -> Option<usize> {
     found.inner()?.from()?.to_str()?.parse().ok()
 }
 
-fn compile(blocks: &[(usize, &ComponentRule)]) -> Result<Gitignore> {
+fn compile(blocks: &[(usize, &ComponentRule)], room: &mut Room) -> Result<Gitignore> {
+    let too_many = |why| Error::invalid(format!("patterns in `{PROJECT_FILE}`"), why);
+    room.take_matcher().map_err(too_many)?;
     let mut builder = GitignoreBuilder::new("");
     for (number, rule) in blocks {
         for pattern in &rule.patterns {
@@ -135,6 +140,7 @@ fn compile(blocks: &[(usize, &ComponentRule)]) -> Result<Gitignore> {
             if pattern.contains(['\n', '\0']) {
                 return Err(refuse("a pattern is one line of text"));
             }
+            room.take_line(pattern).map_err(refuse)?;
             builder
                 .add_line(Some(PathBuf::from(number.to_string())), pattern)
                 .map_err(|e| refuse(&e.to_string()))?;
@@ -178,6 +184,21 @@ mod tests {
 
     fn of(rules: &Rules, path: &str) -> Component {
         rules.component_of(&RepoPath::from_bytes(path.as_bytes()).unwrap(), false)
+    }
+
+    #[test]
+    fn patterns_of_strangers_take_no_stack_and_little_memory() {
+        let compile = |pattern: String, times| {
+            let patterns = vec![pattern; times];
+            let rule = ComponentRule { component: Component::Data, patterns };
+            Rules::new(&ProjectConfig { components: vec![rule], ..ProjectConfig::default() })
+        };
+        let message = |pattern, times| compile(pattern, times).unwrap_err().to_string();
+        assert!(message("{a,".repeat(30) + &"}".repeat(30), 1).contains("16"));
+        assert!(message("{a,b}".repeat(1000), 1).contains("4096"));
+        assert!(message("*a?".into(), 100_000).contains("too many"));
+        assert!(message("!a".into(), 100_000).contains("too many"));
+        assert!(compile("*a?".into(), 1000).is_ok());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use mv_store::{BlobHasher, Hash};
 
 use super::order::{is_below, split};
+use super::patterns::Room;
 
 /// The name of the files that say what to ignore.
 pub const IGNORE_FILE: &[u8] = b".mvignore";
@@ -54,6 +55,8 @@ pub struct Chain {
     above: Option<Arc<Chain>>,
     dir: Vec<u8>,
     matcher: Gitignore,
+    /// What the files of the chain leave of it for those below.
+    room: Room,
     fingerprint: Hash,
 }
 
@@ -64,7 +67,8 @@ impl Chain {
         let mut hasher = BlobHasher::new();
         hasher.update(b"mv ignore rules 1");
         let fingerprint = hasher.finish();
-        Arc::new(Chain { above: None, dir: Vec::new(), matcher: Gitignore::empty(), fingerprint })
+        let (matcher, room) = (Gitignore::empty(), Room::new());
+        Arc::new(Chain { above: None, dir: Vec::new(), matcher, room, fingerprint })
     }
 
     /// Adds the ignore file of a directory below. Lines that are no pattern are left out and
@@ -72,14 +76,23 @@ impl Chain {
     #[must_use]
     pub fn extend(self: &Arc<Chain>, dir: &[u8], text: &[u8]) -> (Arc<Chain>, Vec<String>) {
         let mut problems = Vec::new();
+        let mut room = self.room;
         let mut builder = GitignoreBuilder::new("");
         let whole = String::from_utf8_lossy(text);
         if matches!(whole, std::borrow::Cow::Owned(_)) {
             problems.push("it is not UTF-8, some lines match nothing".to_owned());
         }
         for (number, line) in whole.trim_start_matches('\u{feff}').lines().enumerate() {
-            if let Err(e) = builder.add_line(None, line) {
-                problems.push(format!("line {}: {}", number + 1, mv_graph::escape(&e.to_string())));
+            let added = room
+                .take_line(line)
+                .map_err(str::to_owned)
+                .and_then(|()| builder.add_line(None, line).map(drop).map_err(|e| e.to_string()));
+            if let Err(why) = added {
+                problems.push(format!("line {}: {}", number + 1, mv_graph::escape(&why)));
+            }
+            if room.is_full() {
+                problems.push("nothing from that line on is read".to_owned());
+                break;
             }
         }
         let matcher = builder.build().unwrap_or_else(|e| {
@@ -93,7 +106,7 @@ impl Chain {
         hasher.update(text);
         let above = Some(Arc::clone(self));
         let fingerprint = hasher.finish();
-        (Arc::new(Chain { above, dir: dir.to_vec(), matcher, fingerprint }), problems)
+        (Arc::new(Chain { above, dir: dir.to_vec(), matcher, room, fingerprint }), problems)
     }
 
     /// Whether a path is ignored, given that no directory above it is.
@@ -177,6 +190,20 @@ mod tests {
         let chain = chain(&[("", "\u{feff}# no\r\n\r\n*.tmp\r\n\\#odd\r\n")]);
         assert!(chain.ignores(b"a.tmp", false) && chain.ignores(b"#odd", false));
         assert!(!chain.ignores(b"# no", false));
+    }
+
+    #[test]
+    fn patterns_of_strangers_take_no_stack_and_little_memory() {
+        let deep = format!("{}{}\n*.tmp\n", "{a,".repeat(200_000), "}".repeat(200_000));
+        let (chain, problems) = Chain::root().extend(b"", deep.as_bytes());
+        assert!(chain.ignores(b"x.tmp", false));
+        assert!(problems.len() == 1 && problems[0].contains("4096"), "{problems:?}");
+        let many = "*a?b[c]\n".repeat(100_000);
+        let (chain, problems) = chain.extend(b"d", many.as_bytes());
+        assert!(chain.ignores(b"d/xaxbc", false));
+        assert!(problems[0].contains("too many"), "{problems:?}");
+        let (below, problems) = chain.extend(b"d/e", b"x\n");
+        assert!(!below.ignores(b"d/e/x", false) && problems.len() == 2, "{problems:?}");
     }
 
     #[test]

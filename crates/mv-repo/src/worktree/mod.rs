@@ -4,6 +4,7 @@
 //! bottom-up; each uses only those above it.
 
 mod order;
+mod patterns;
 mod stat;
 
 mod beneath;
