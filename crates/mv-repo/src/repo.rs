@@ -1,8 +1,11 @@
 //! [`Repo`]: one repository and its working tree, as of one state record.
 
+mod advance;
+mod elsewhere;
+mod init;
+
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component as Part, Path, PathBuf};
@@ -11,19 +14,18 @@ use std::sync::Arc;
 use mv_graph::chain::{self, Record};
 use mv_graph::revision::{self, View};
 use mv_graph::walk::Ancestors;
-use mv_graph::{Manifest, RefName, RepoPath, State};
-use mv_store::{DirTransport, Hash, OpenElsewhere, PackId, Store, Transport, fs as store_fs};
+use mv_graph::{Manifest, RepoPath, State};
+use mv_store::{DirTransport, Hash, OpenElsewhere, PackId, Store, fs as store_fs};
 
-use crate::config::{LocalConfig, PROJECT_FILE, ProjectConfig};
+use crate::config::{LocalConfig, ProjectConfig};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{DOT, Format, Layout};
 use crate::partial::{self, Partial};
-use crate::remote::{Address, Known, Remote};
 use crate::session::Session;
 use crate::worktree::{Root, Rules, StatCache};
 
-/// How many times an operation that lost a race to an unrelated one is tried again.
-const RACES: usize = 8;
+pub(crate) use init::exclude_from_git;
+pub use init::{InitOptions, InitOutcome};
 
 /// An opened repository. A snapshot: it does not see what others do later.
 pub struct Repo {
@@ -43,26 +45,6 @@ impl std::fmt::Debug for Repo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repo").field("root", &self.root).finish_non_exhaustive()
     }
-}
-
-/// How to make a repository.
-#[derive(Clone, Debug, Default)]
-pub struct InitOptions {
-    /// The model's name; the directory's when none is given.
-    pub name: Option<String>,
-}
-
-/// What `init` did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InitOutcome {
-    /// The project's root.
-    pub root: PathBuf,
-    /// Whether there was no repository before.
-    pub created: bool,
-    /// The model's name.
-    pub name: String,
-    /// Whether `.mv/` was added to the exclude file of the git repository around it.
-    pub git_excluded: bool,
 }
 
 /// A path argument, relative to the root.
@@ -92,62 +74,6 @@ pub(crate) fn covered(args: &[PathArg], path: &RepoPath) -> bool {
 }
 
 impl Repo {
-    /// Makes a repository in `dir`, or finishes one whose making was cut off. One that is there
-    /// stays as it is.
-    ///
-    /// # Errors
-    /// `Io`; `Invalid` for a name that cannot be written down.
-    pub fn init(dir: &Path, options: &InitOptions, session: &Session) -> Result<InitOutcome> {
-        fs::create_dir_all(dir).at("create directory", dir)?;
-        let root = fs::canonicalize(dir).at("open", dir)?;
-        let layout = Layout::of(&root);
-        let default =
-            root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = options.name.clone().unwrap_or(default);
-        layout.check()?;
-        store_fs::create_dir_durably(&layout.worktree())?;
-        store_fs::create_dir_durably(&layout.dot.join("state"))?;
-        store_fs::create_dir_durably(&layout.dot.join("packs"))?;
-        store_fs::create_dir_durably(&layout.tmp())?;
-        let transport = DirTransport::open(&layout.dot);
-        // The format file comes first and the first record last: a repository is there when both
-        // are, and a run that was cut off between them is finished by the next.
-        if store_fs::read_capped(&layout.dot.join("format"), 1 << 20)?.is_none() {
-            let format = Format::new(session.nonces.next());
-            // Of several that make the repository at once, one decides on its id.
-            match transport.create("format", &format.encode(), &session.nonces.next()) {
-                Ok(()) | Err(mv_store::Error::Exists { .. }) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        let format = Format::read(&transport)?;
-        let mut created = chain::generations(&transport)?.is_empty();
-        let project = root.join(PROJECT_FILE);
-        if created && fs::symlink_metadata(&project).is_err() {
-            let text = ProjectConfig::default_toml(&name);
-            ProjectConfig::parse(text.as_bytes())?;
-            store_fs::replace(&project, text.as_bytes(), &layout.tmp(), &session.nonces.next())
-                .or_else(|_| {
-                    // `.mv` may be on another file system than the project.
-                    fs::write(&project, &text).at("write", &project)
-                })?;
-        }
-        if created {
-            let main = RefName::parse("main")?;
-            let first = State::first(format.repository, main, session.nonces.next(), session.now);
-            match chain::create_first(&transport, first) {
-                Err(mv_graph::Error::LostRace { .. }) => created = false,
-                other => drop(other?),
-            }
-        }
-        // Folders that another process was making at the same time may not be on disk yet.
-        store_fs::sync_dir(&layout.dot)?;
-        store_fs::sync_dir(&root)?;
-        let name = ProjectConfig::read(&root)?.map_or(name, |config| config.name);
-        let git_excluded = exclude_from_git(&root)?;
-        Ok(InitOutcome { root, created, name, git_excluded })
-    }
-
     /// Opens the repository that `start` lies in: the nearest directory upwards that holds `.mv`,
     /// without leaving the file system.
     ///
@@ -209,7 +135,7 @@ impl Repo {
         }
         let local = LocalConfig::read(&layout.dot)?;
         let store = Store::open(&layout.dot, &record.state.packs);
-        let elsewhere = elsewhere(&layout, &local, &record.state, session)?;
+        let elsewhere = elsewhere::open(&layout, &local, &record.state, session)?;
         let store = match &elsewhere {
             Some(open) => store.with_elsewhere(Arc::clone(open)),
             None => store,
@@ -455,130 +381,4 @@ impl Repo {
             .map_err(|why| Error::invalid("path", format!("`{}`: {why}", arg.to_string_lossy())))?;
         Ok(PathArg::Path(path))
     }
-
-    /// Publishes the next state. `edit` is given a copy of the newest state, changes it and refuses
-    /// what no longer holds; it is called again when another operation came first.
-    ///
-    /// `packs` were published for this operation, and `roots` are the versions it made. If a pack
-    /// that they may rely on was retired meanwhile, everything below the roots is looked up again.
-    ///
-    /// # Errors
-    /// What `edit` returns; `LostRace` when others keep coming first or something relied upon is gone.
-    pub(crate) fn advance(
-        &self,
-        session: &Session,
-        operation: &str,
-        packs: &[PackId],
-        roots: &[Hash],
-        edit: &mut dyn FnMut(&mut State) -> Result<()>,
-    ) -> Result<Record> {
-        let mut newest = self.record.clone();
-        for _ in 0..RACES {
-            let actor = Some(session.author.clone());
-            let mut next = newest.state.next(operation, session.nonces.next(), session.now, actor);
-            next.add_packs(packs);
-            edit(&mut next)?;
-            match chain::append(&self.transport, &newest, next) {
-                Err(mv_graph::Error::LostRace { .. }) => {}
-                other => return Ok(other?),
-            }
-            newest = chain::newest(&self.transport, None)?;
-            self.revalidate(&newest, packs, roots)?;
-        }
-        Err(Error::LostRace { generation: newest.state.generation })
-    }
-
-    /// After a lost race: own packs must still be there and not retired, and what the new versions
-    /// rely on must be in live packs.
-    fn revalidate(&self, newest: &Record, packs: &[PackId], roots: &[Hash]) -> Result<()> {
-        let lost = || Error::LostRace { generation: newest.state.generation };
-        let state = &newest.state;
-        for pack in packs {
-            let retired = state.condemned.iter().chain(&state.deleting).any(|r| r.pack == *pack);
-            if retired || self.transport.size(&pack.file_name())?.is_none() {
-                return Err(lost());
-            }
-        }
-        let kept = |pack: &PackId| state.packs.binary_search(pack).is_ok();
-        if self.record.state.packs.iter().all(kept) {
-            return Ok(());
-        }
-        if self.partial().is_some() {
-            // What is meant to be missing cannot be told here from what is lost: do it again.
-            return Err(lost());
-        }
-        let live: Vec<_> = state.packs.iter().chain(packs).copied().collect();
-        let store = Store::open(&self.layout.dot, &live);
-        let reached = mv_graph::reach::reachable(&store, roots, &Default::default());
-        reached.map(drop).map_err(|e| if e.is_corruption() { lost() } else { e.into() })
-    }
-}
-
-/// How to reach what is not here, in a part of a repository.
-fn elsewhere(
-    layout: &Layout,
-    local: &LocalConfig,
-    state: &State,
-    session: &Session,
-) -> Result<Option<Arc<OpenElsewhere>>> {
-    let Some(partial) = &local.partial else { return Ok(None) };
-    let Some(remote) = local.remotes.get(&partial.remote) else {
-        let detail = format!("`{}` is no remote", partial.remote);
-        return Err(Error::invalid("`partial.remote`", detail));
-    };
-    let known = Known {
-        name: RefName::parse(&partial.remote)?,
-        address: Address::parse(&remote.url, Path::new("/"))?,
-        seen: state.remote(&partial.remote).cloned(),
-        accept_rewind: false,
-        single_writer: remote.single_writer,
-    };
-    let (layout, connector) = (layout.clone(), session.connector.clone());
-    let nonces = session.nonces.branch();
-    Ok(Some(Arc::new(move || match Remote::connect(&layout, &known, &connector, &nonces) {
-        Ok(remote) => Ok(remote.store),
-        Err(Error::Store(e) | Error::Graph(mv_graph::Error::Store(e))) => Err(e),
-        Err(e) => Err(mv_store::Error::Remote {
-            url: known.address.to_string(),
-            fault: mv_store::Fault::Unfit,
-            detail: e.to_string(),
-        }),
-    })))
-}
-
-/// Adds `.mv/` to the exclude file of the git repository whose working tree begins at `root`, or
-/// above it. Nothing is changed when the line is there.
-pub(crate) fn exclude_from_git(root: &Path) -> Result<bool> {
-    let Some(git) = root.ancestors().map(|dir| dir.join(".git")).find(|path| path.exists()) else {
-        return Ok(false);
-    };
-    let Some(dir) = git_common_dir(&git) else { return Ok(false) };
-    let path = dir.join("info").join("exclude");
-    let bytes = match fs::read(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        other => other.at("read", &path)?,
-    };
-    let ours: [&[u8]; 4] = [b".mv/", b".mv", b"/.mv/", b"/.mv"];
-    if bytes.split(|b| *b == b'\n').any(|line| ours.contains(&line.trim_ascii())) {
-        return Ok(false);
-    }
-    fs::create_dir_all(dir.join("info")).at("create directory", &dir.join("info"))?;
-    let line: &[u8] =
-        if bytes.last().is_none_or(|b| *b == b'\n') { b".mv/\n" } else { b"\n.mv/\n" };
-    let mut file =
-        fs::OpenOptions::new().create(true).append(true).open(&path).at("open", &path)?;
-    file.write_all(line).at("write", &path)?;
-    Ok(true)
-}
-
-/// The git directory that worktrees and submodules share; `.git` may be a file that names it.
-fn git_common_dir(git: &Path) -> Option<PathBuf> {
-    if git.is_dir() {
-        return Some(git.to_path_buf());
-    }
-    let text = fs::read_to_string(git).ok()?;
-    let named = git.parent()?.join(text.strip_prefix("gitdir:")?.trim());
-    let common = fs::read_to_string(named.join("commondir")).ok();
-    Some(common.map_or(named.clone(), |common| named.join(common.trim())))
-        .filter(|dir| dir.is_dir())
 }
