@@ -583,6 +583,90 @@ def row_environment(b):
     b.tell("environment", "the environment of 500 packages, the whole command", seconds, bars=[(0.1,)])
 
 
+def timed(b, tree, *argv):
+    """Seconds, peak memory in bytes, and stdout of one command."""
+    with open(b.base / "output", "w+") as output, open(b.base / "errors", "w+") as errors:
+        start = time.perf_counter()
+        child = subprocess.Popen(argv, cwd=tree, env=b.env, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+        _, status, used = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        if child.returncode:
+            raise Failed(f"{' '.join(argv)}: exit {child.returncode}: {errors.read()[-500:]}")
+        output.seek(0)
+        return seconds, used.ru_maxrss * 1024, output.read()
+
+
+def shared(b, disk):
+    """1 GB of noise pushed and cloned, beside cp of the same bytes, synced as `mv` syncs."""
+    mv, tree, there = b.found["mv"], b.place("tree", disk), b.place("there", disk)
+    noise(tree / "data/blob.bin", 1000 * MB, 21)
+    timed(b, tree, mv, "init")
+    timed(b, tree, mv, "commit", "-m", "one")
+    push, clone, peaks = {"mv": [], "cp": []}, {"mv": [], "cp": []}, []
+    sync = f" && sync -f {there}" if disk else ""
+    for rep in range(b.args.reps):
+        for path in there.iterdir():
+            shutil.rmtree(path)
+        settle(disk)
+        push["cp"].append(timed(b, tree, "sh", "-c", f"cp -r .mv/packs {there}/packs{sync}")[0])
+        name = f"r{rep}"
+        timed(b, tree, mv, "remote", "add", name, str(there / name))
+        settle(disk)
+        seconds, peak, _ = timed(b, tree, mv, "push", name)
+        push["mv"].append(seconds)
+        peaks.append(peak)
+        settle(disk)
+        copy = f"cp -r {there / name} {there}/c1 && cp -r data {there}/c2{sync}"
+        clone["cp"].append(timed(b, tree, "sh", "-c", copy)[0])
+        settle(disk)
+        seconds, peak, _ = timed(b, tree, mv, "clone", str(there / name), str(there / "clone"))
+        clone["mv"].append(seconds)
+        peaks.append(peak)
+    where = "on a disk, with sync" if disk else "in memory"
+    b.tell("share", f"push of 1 GB of noise to a directory, {where}", push, bars=[("cp", 1 / 0.8)])
+    b.tell("share", f"clone of it, beside cp of the packs and of the files, {where}", clone, bars=[("cp", 1 / 0.6)])
+    b.tell("share", f"peak memory of push and clone, {where}", {"mv": [p / 2**20 for p in peaks]}, "MiB", [(512,)])
+    if not disk:
+        insert(tree / "data/blob.bin", 500 * MB, 22)
+        with open(tree / "data/blob.bin", "r+b") as f:
+            f.seek(100 * MB)
+            f.write(random.Random(23).randbytes(9 * MB))
+        timed(b, tree, mv, "commit", "-m", "1 % changed")
+        sent = json.loads(timed(b, tree, mv, "--json", "push", name)[2])["bytes"]
+        b.tell("share", "bytes sent after 1 % changed (of 1 GB)", {"mv": [sent / MB]}, "MB", [(20,)])
+    shutil.rmtree(tree)
+    shutil.rmtree(there)
+
+
+def row_share(b):
+    """push and clone of 1 GB of noise through a directory, in memory and on a disk"""
+    shared(b, False)
+    shared(b, True)
+
+
+def row_share_small(b):
+    """push of 20,000 small files to a directory, beside dvc push"""
+    mv, seconds = b.found["mv"], {n: [] for n in b.here("mv", "dvc")}
+    for rep in range(b.args.reps):
+        for name in seconds:
+            tree, there = b.place("tree"), b.place("there")
+            small(tree / "data")
+            if name == "mv":
+                timed(b, tree, mv, "init")
+                timed(b, tree, mv, "commit", "-m", "one")
+                timed(b, tree, mv, "remote", "add", "origin", str(there / "r"))
+                seconds[name].append(timed(b, tree, mv, "push")[0])
+            else:
+                dvc = b.found["dvc"]
+                timed(b, tree, dvc, "init", "--no-scm", "-q")
+                timed(b, tree, dvc, "add", "-q", "data")
+                timed(b, tree, dvc, "remote", "add", "-d", "r", str(there / "r"))
+                seconds[name].append(timed(b, tree, dvc, "push", "-q")[0])
+    b.tell("share_small", "push of 20,000 small files to a directory", seconds, bars=[("dvc", 1 / 20)])
+
+
 ROWS = {name[4:]: f for name, f in list(globals().items()) if name.startswith("row_")}
 
 

@@ -114,7 +114,8 @@ pub fn newest(transport: &dyn Transport, hint: Option<u64>) -> Result<Record> {
 /// the chain still continues it: two requests when nothing is new.
 ///
 /// # Errors
-/// [`Error::Rewritten`] when the chain went backwards, or is another one; those of [`read`].
+/// [`Error::Rewritten`] when the chain went backwards, or is another one; `Absent` when there is no
+/// record at all any more; those of [`read`].
 pub fn newest_since(transport: &dyn Transport, generation: u64, hash: &Hash) -> Result<Record> {
     let rewritten = |detail: String| Err(Error::Rewritten { detail });
     let mut newest = match read(transport, generation) {
@@ -128,9 +129,6 @@ pub fn newest_since(transport: &dyn Transport, generation: u64, hash: &Hash) -> 
                     "generation {generation} was seen and is gone; the newest is {}",
                     found.state.generation
                 )),
-                Err(Error::Store(mv_store::Error::Absent { .. })) => {
-                    rewritten(format!("generation {generation} was seen and there is none now"))
-                }
                 Err(e) => Err(e),
             };
         }

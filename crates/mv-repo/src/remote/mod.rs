@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use mv_graph::chain::{self, Record};
 use mv_graph::{RefName, RemoteSeen, State};
-use mv_store::{Hash, NEWEST, Nonces, Store, Transport, fs as store_fs, packs_below, probe};
+use mv_store::{Fault, Hash, NEWEST, Nonces, Store, Transport, fs as store_fs, packs_below, probe};
 
 pub use crate::address::Address;
 pub use crate::connector::{Connect, Connector};
@@ -67,6 +67,12 @@ impl Known {
         match error {
             Error::Graph(mv_graph::Error::Rewritten { detail }) => {
                 Error::Rewritten { remote: self.name.to_string(), detail }
+            }
+            // A share that is not mounted is an empty directory.
+            Error::Graph(mv_graph::Error::Store(mv_store::Error::Absent { .. })) => {
+                let detail = "there was a repository and there is none now: is it mounted? (if it was deleted: `--accept-rewind`)";
+                let (url, fault) = (self.address.to_string(), Fault::Unreachable);
+                Error::Store(mv_store::Error::Remote { url, fault, detail: detail.to_owned() })
             }
             other => other,
         }
