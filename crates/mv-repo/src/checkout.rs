@@ -97,6 +97,8 @@ pub fn checkout(
 ) -> Result<CheckoutOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
+    let begun = from_remote(repo, options, session);
+    let options = begun.as_ref().unwrap_or(options);
     let text = options.target.as_deref();
     let existing = text.and_then(|t| repo.state().branch(t));
     if let Some(new) = &options.create_branch
@@ -161,6 +163,28 @@ pub fn checkout(
         merge: None,
     };
     run(repo, &switch, session)
+}
+
+/// A branch that only a remote has, and only one, is made here by its bare name.
+fn from_remote(
+    repo: &Repo,
+    options: &CheckoutOptions,
+    session: &Session,
+) -> Option<CheckoutOptions> {
+    let name = options.target.as_deref()?;
+    let part = !options.only.is_empty() || !options.paths.is_empty();
+    if part || options.create_branch.is_some() || repo.state().branch(name).is_some() {
+        return None;
+    }
+    let mut tracked = repo.state().tracking.iter().filter(|t| t.branch.as_str() == name);
+    let (Some(one), None) = (tracked.next(), tracked.next()) else { return None };
+    let unknown = |e: &Error| matches!(e, Error::Graph(mv_graph::Error::UnknownRevision { .. }));
+    repo.resolve(name, session).err().filter(unknown)?;
+    Some(CheckoutOptions {
+        target: Some(format!("{}/{name}", one.remote)),
+        create_branch: Some(one.branch.clone()),
+        ..options.clone()
+    })
 }
 
 /// `checkout -b` from where HEAD is: the working tree stays as it is, whatever is in it. Before the
