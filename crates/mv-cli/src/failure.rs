@@ -152,6 +152,9 @@ impl From<mv_repo::Error> for Failure {
                 .hint("say which it is: `--bump major` when who uses the model must change something, `--bump minor` when it was retrained, `--bump patch` when it was not")
                 .about(&paths),
             E::Policy { .. } => Failure::new("policy", NO, message),
+            E::Unfinished { ref what } if what == "clone" || what == "init" => {
+                Failure::new("unfinished", NO, message).hint(format!("run that `mv {what}` again to finish it"))
+            }
             E::Unfinished { .. } => Failure::new("unfinished", NO, message)
                 .hint("run that command again to finish it, or go back with `mv checkout --force HEAD`"),
             E::Merging { paths, .. } => Failure::new("merging", NO, message)
