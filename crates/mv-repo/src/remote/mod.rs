@@ -52,9 +52,15 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// A history that was rewritten is told with the remote's name.
-    fn told(&self, error: Error) -> Error {
+    /// A history that was rewritten is told with the remote's name; one that is gone as a whole is
+    /// more likely a share that is not mounted.
+    fn told(&self, transport: &dyn Transport, error: Error) -> Error {
         match error {
+            Error::Graph(mv_graph::Error::Rewritten { .. }) if is_empty(transport) => {
+                let detail = "what was seen there is gone, all of it: is it mounted?".to_owned();
+                let (url, fault) = (self.address.to_string(), mv_store::Fault::Unreachable);
+                mv_store::Error::Remote { url, fault, detail }.into()
+            }
             Error::Graph(mv_graph::Error::Rewritten { detail }) => {
                 Error::Rewritten { remote: self.name.to_string(), detail }
             }
@@ -73,7 +79,7 @@ impl Remote {
     ) -> Result<Remote> {
         let transport = connector.open(&known.address)?;
         let folder = layout.remote(&known.name);
-        let record = newest(&*transport, known).map_err(|e| known.told(e))?;
+        let record = newest(&*transport, known).map_err(|e| known.told(&*transport, e))?;
         let store = open_store(&transport, &folder, record.as_ref(), nonces);
         let single_writer = known.single_writer;
         let name = known.name.clone();
@@ -186,6 +192,10 @@ impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+fn is_empty(transport: &dyn Transport) -> bool {
+    matches!(Format::read(transport), Err(Error::Store(mv_store::Error::Absent { .. })))
 }
 
 fn newest(transport: &dyn Transport, known: &Known) -> Result<Option<Record>> {
