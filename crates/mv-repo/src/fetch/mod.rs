@@ -73,7 +73,9 @@ pub fn fetch(repo: &Repo, options: &FetchOptions, session: &Session) -> Result<F
     for _ in 0..TURNS {
         match attempt(repo, &remote, options, session) {
             // Somebody's gc dropped a pack while it was read: the newest record knows better.
-            Err(Error::Store(mv_store::Error::Stale { .. })) => remote.refresh(session)?,
+            Err(Error::Store(mv_store::Error::Stale { name })) => {
+                remote.look_again(&name, session)?;
+            }
             other => return other,
         }
         session.progress.check()?;

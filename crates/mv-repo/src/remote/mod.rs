@@ -112,6 +112,20 @@ impl Remote {
         Ok(())
     }
 
+    /// Reads the newest record after a pack was not there.
+    ///
+    /// # Errors
+    /// `Corrupt` when the record is the same: then the pack is lost.
+    pub(crate) fn look_again(&mut self, pack: &str, session: &Session) -> Result<()> {
+        let before = self.record.as_ref().map(|record| record.hash);
+        self.refresh(session)?;
+        if self.record.as_ref().map(|record| record.hash) != before {
+            return Ok(());
+        }
+        Err(mv_store::Error::corrupt("pack", pack, "the newest record names it, and it is gone")
+            .into())
+    }
+
     /// Takes a record that is known to be the newest.
     pub(crate) fn take(&mut self, record: Record, session: &Session) {
         self.store = open_store(&self.transport, &self.folder, Some(&record), &session.nonces);
