@@ -190,6 +190,14 @@ impl Remote {
         Ok(Store::open(&self.folder, &packs_below(&self.folder)?))
     }
 
+    /// Drops what arrived, because something in it is not what it claims: what stays would stand in
+    /// the way when the remote was mended.
+    pub(crate) fn drop_arrived(&self) {
+        for pack in self.arrived().iter().flat_map(Store::pack_ids) {
+            drop(store_fs::remove(&self.folder.join(pack.file_name())));
+        }
+    }
+
     /// Forgets the indexes of packs that are live no more.
     pub(crate) fn forget_old_indexes(&self) {
         let Some(record) = &self.record else { return };
