@@ -8,6 +8,7 @@
 pub mod damage;
 mod files;
 pub mod forge;
+pub mod forged;
 mod random;
 mod sandbox;
 mod session;
