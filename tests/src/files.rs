@@ -21,6 +21,8 @@ pub enum Node {
     Symlink(Vec<u8>),
     /// A directory with nothing in it.
     EmptyDir,
+    /// A fifo, a socket or a device.
+    Special,
 }
 
 impl Node {
@@ -41,6 +43,7 @@ impl std::fmt::Debug for Node {
             }
             Node::Symlink(target) => write!(f, "symlink({:?})", String::from_utf8_lossy(target)),
             Node::EmptyDir => f.write_str("empty directory"),
+            Node::Special => f.write_str("special file"),
         }
     }
 }
@@ -111,6 +114,7 @@ pub fn write_node(path: &Path, node: &Node) {
         }
         Node::Symlink(target) => symlink(OsStr::from_bytes(target), path).unwrap(),
         Node::EmptyDir => fs::create_dir_all(path).unwrap(),
+        Node::Special => panic!("`{}` would be a special file", path.display()),
     }
 }
 
@@ -134,6 +138,8 @@ fn walk(dir: &Path, prefix: Vec<u8>, found: &mut BTreeMap<Vec<u8>, Node>) {
         } else if meta.is_symlink() {
             let target = fs::read_link(entry.path()).unwrap();
             found.insert(path, Node::Symlink(target.into_os_string().into_vec()));
+        } else if !meta.is_file() {
+            found.insert(path, Node::Special);
         } else {
             let exec = meta.permissions().mode() & 0o100 != 0;
             let bytes = fs::read(entry.path()).unwrap();

@@ -9,6 +9,7 @@ pub mod damage;
 mod faulty_server;
 mod files;
 pub mod forge;
+pub mod forged;
 mod random;
 mod sandbox;
 mod session;

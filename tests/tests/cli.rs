@@ -67,13 +67,14 @@ fn everything_else_is_ours_by_either_name() {
 }
 
 #[test]
-fn commands_to_come_never_reach_the_system_s_mv() {
+fn commands_that_share_never_reach_the_system_s_mv() {
     let sandbox = Sandbox::new();
-    sandbox.write("origin", b"1");
-    for words in [&["push", "origin"][..], &["fetch"], &["pull", "x"], &["clone", "a", "b"]] {
-        let failed = as_mv(&sandbox, words).clean_fail(2);
-        assert!(failed.stderr.contains("not in this version"), "{}", failed.stderr);
+    sandbox.write("x", b"1");
+    for words in [&["push", "origin"][..], &["fetch"], &["pull", "x"], &["remote", "remove", "x"]] {
+        as_mv(&sandbox, words).clean_fail(if words[0] == "push" { 1 } else { 2 });
     }
+    as_mv(&sandbox, &["clone", "a/b", "c"]).clean_fail(4);
+    assert!(sandbox.exists("x"));
 }
 
 fn keys(value: &Value) -> Vec<&str> {

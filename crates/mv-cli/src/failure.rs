@@ -147,7 +147,7 @@ impl From<mv_repo::Error> for Failure {
                 .about(&paths),
             E::Policy { .. } => Failure::new("policy", NO, message),
             E::Unfinished { what } if what.starts_with("clone") || what == "init" => {
-                Failure::new("unfinished", NO, message).hint("run that command again to finish it")
+                Failure::new("unfinished", NO, message).hint(format!("run that `mv {what}` again to finish it"))
             }
             E::Unfinished { .. } => Failure::new("unfinished", NO, message)
                 .hint("run that command again to finish it, or go back with `mv checkout --force HEAD`"),

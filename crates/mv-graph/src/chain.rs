@@ -139,7 +139,7 @@ pub fn newest_since(transport: &dyn Transport, generation: u64, hash: &Hash) -> 
             Err(Error::Store(mv_store::Error::Absent { .. })) => return Ok(newest),
             other => other?,
         };
-        if next.state.previous != newest.hash {
+        if next.state.previous != newest.hash || next.state.repository != newest.state.repository {
             let name = name_of(next.state.generation);
             return Err(Error::corrupt(
                 "state record",

@@ -15,7 +15,7 @@ use crate::component::Component;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::objects::Objects;
-use crate::path::RepoPath;
+use crate::path::{MAX_DEPTH, RepoPath};
 use crate::tree::{Mode, Tree};
 
 /// Directories of one level, at most; a hostile tree is refused before it costs more.
@@ -167,7 +167,13 @@ impl Walk<'_> {
     fn trees(&mut self, mut edge: Vec<Directory>) -> Result<()> {
         // A directory that several places share is looked at once for each answer of the scope.
         let mut seen: HashSet<(Hash, Component, u8, Option<RepoPath>)> = HashSet::new();
+        let mut depth = 0;
         while !edge.is_empty() {
+            if depth > MAX_DEPTH {
+                let detail = format!("it lies deeper than {MAX_DEPTH} directories");
+                return Err(Error::corrupt("tree", edge[0].id, detail));
+            }
+            depth += 1;
             edge.retain(|dir| {
                 let path = dir.path.clone().filter(|_| dir.cover == Cover::Some);
                 seen.insert((dir.id, dir.component, dir.cover as u8 + u8::from(dir.root) * 4, path))

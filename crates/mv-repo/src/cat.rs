@@ -7,6 +7,7 @@ use mv_graph::{Mode, diff};
 use mv_store::{IoContext as _, Unit};
 
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::ls::{no_such, parse_spec};
 use crate::repo::Repo;
 use crate::session::Session;
@@ -29,6 +30,10 @@ pub fn cat(
     if entry.mode == Mode::Dir {
         return Err(Error::invalid("path", format!("`{path}` is a directory")));
     }
+    // In a part of a repository it stays here once it was wanted.
+    let fetched = fetch::contents(repo, &[entry.id], session)?;
+    let fresh = if fetched { Some(repo.fresh(session)?) } else { None };
+    let repo = fresh.as_ref().unwrap_or(repo);
     let task = session.progress.task("reading", Unit::Bytes);
     task.set_total(entry.bytes);
     let to = Path::new("standard output");

@@ -96,21 +96,9 @@ pub fn checkout(
     session: &Session,
 ) -> Result<CheckoutOutcome> {
     let _lock = repo.lock()?;
-    checkout_locked(&repo.fresh(session)?, options, session)
-}
-
-/// `origin/NAME` when exactly one remote has a branch of that name.
-fn only_tracked(repo: &Repo, name: &str) -> Option<String> {
-    let mut tracked = repo.state().tracking.iter().filter(|t| t.branch.as_str() == name);
-    let found = tracked.next()?;
-    tracked.next().is_none().then(|| format!("{}/{name}", found.remote))
-}
-
-fn checkout_locked(
-    repo: &Repo,
-    options: &CheckoutOptions,
-    session: &Session,
-) -> Result<CheckoutOutcome> {
+    let repo = &repo.fresh(session)?;
+    let begun = from_remote(repo, options, session);
+    let options = begun.as_ref().unwrap_or(options);
     let text = options.target.as_deref();
     let existing = text.and_then(|t| repo.state().branch(t));
     if let Some(new) = &options.create_branch
@@ -122,19 +110,9 @@ fn checkout_locked(
         return branch_here(repo, new, session);
     }
     let name = text.unwrap_or("HEAD");
-    let target = match (existing, repo.resolve(name, session)) {
-        (Some(branch), _) => branch.target,
-        (None, Err(Error::Graph(mv_graph::Error::UnknownRevision { .. })))
-            if options.create_branch.is_none() && only_tracked(repo, name).is_some() =>
-        {
-            // A branch that only a remote has becomes one here, unless only files of it are wanted.
-            let whole = options.only.is_empty() && options.paths.is_empty();
-            let create_branch = if whole { Some(RefName::parse(name)?) } else { None };
-            let target = only_tracked(repo, name);
-            let options = CheckoutOptions { target, create_branch, ..options.clone() };
-            return checkout_locked(repo, &options, session);
-        }
-        (None, found) => found?,
+    let target = match existing {
+        Some(branch) => branch.target,
+        None => repo.resolve(name, session)?,
     };
     if !options.only.is_empty() || !options.paths.is_empty() {
         if options.create_branch.is_some() {
@@ -185,6 +163,29 @@ fn checkout_locked(
         merge: None,
     };
     run(repo, &switch, session)
+}
+
+/// A branch that only a remote has, and only one, is made here by its bare name, unless only files of
+/// it are wanted.
+fn from_remote(
+    repo: &Repo,
+    options: &CheckoutOptions,
+    session: &Session,
+) -> Option<CheckoutOptions> {
+    let name = options.target.as_deref()?;
+    let part = !options.only.is_empty() || !options.paths.is_empty();
+    if options.create_branch.is_some() || repo.state().branch(name).is_some() {
+        return None;
+    }
+    let mut tracked = repo.state().tracking.iter().filter(|t| t.branch.as_str() == name);
+    let (Some(one), None) = (tracked.next(), tracked.next()) else { return None };
+    let unknown = |e: &Error| matches!(e, Error::Graph(mv_graph::Error::UnknownRevision { .. }));
+    repo.resolve(name, session).err().filter(unknown)?;
+    Some(CheckoutOptions {
+        target: Some(format!("{}/{name}", one.remote)),
+        create_branch: Some(one.branch.clone()).filter(|_| !part),
+        ..options.clone()
+    })
 }
 
 /// `checkout -b` from where HEAD is: the working tree stays as it is, whatever is in it. Before the

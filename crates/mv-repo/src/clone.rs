@@ -69,7 +69,17 @@ pub struct CloneOutcome {
 /// that is not what it claims, `Io`.
 pub fn clone(options: &CloneOptions, session: &Session) -> Result<CloneOutcome> {
     let dir = &options.dir;
+    let made = !dir.exists();
     fs::create_dir_all(dir).at("create directory", dir)?;
+    let outcome = clone_into(dir, options, session);
+    if made && outcome.is_err() {
+        // Stays if anything has arrived in it.
+        drop(fs::remove_dir(dir));
+    }
+    outcome
+}
+
+fn clone_into(dir: &Path, options: &CloneOptions, session: &Session) -> Result<CloneOutcome> {
     let root = fs::canonicalize(dir).at("open", dir)?;
     let layout = Layout::of(&root);
     layout.check()?;

@@ -77,7 +77,7 @@ impl Visitor for Sum<'_> {
         &mut self,
         kind: Kind,
         id: &Hash,
-        _: Option<u64>,
+        bytes: Option<u64>,
         place: &Place<'_>,
     ) -> mv_graph::Result<bool> {
         self.task.add(1);
@@ -88,6 +88,15 @@ impl Visitor for Sum<'_> {
             for component in Component::ALL {
                 self.parts[component.index()].logical_bytes += manifest.component(component).bytes;
             }
+        }
+        // In a part of a repository files are counted that are not here, and take no room.
+        if self.repo.partial().is_some() && !self.repo.store().contains(id) {
+            if let Some(component) = place.component
+                && self.seen.insert(*id)
+            {
+                self.parts[component.index()].unique_bytes += bytes.unwrap_or_default();
+            }
+            return Ok(false);
         }
         if let Some(component) = place.component
             && self.seen.insert(*id)

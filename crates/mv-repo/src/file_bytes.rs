@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mv_formats::{FileSource, Source};
 use mv_graph::{FileEntry, Mode, RepoPath};
-use mv_store::{Hash, Kind, Store};
+use mv_store::{BlobHasher, Hash, Kind, Store};
 
 use crate::error::{Error, Result};
 use crate::repo::Repo;
-use crate::worktree::Root;
+use crate::worktree::{Root, read_stable};
 
 /// Chunks of the longest file that is compared chunk by chunk; about 128 GB.
 const MAX_CHUNKS: usize = 1 << 20;
@@ -86,6 +86,34 @@ impl Piece {
     }
 }
 
+/// Whether the bytes of a file are to be read from the working tree, because no version holds them
+/// yet. In a part of a repository what is not here may be on the remote as well: then the file in
+/// the working tree must be this very one.
+pub(crate) fn is_in_worktree(repo: &Repo, path: &RepoPath, entry: &FileEntry) -> Result<bool> {
+    if repo.store().has(&entry.id)? {
+        return Ok(false);
+    }
+    if repo.partial().is_none() {
+        return Ok(true);
+    }
+    let root = repo.root_dir()?;
+    match root.stat(path)? {
+        Some((Some(Mode::File | Mode::Exec), stat)) if stat.size == entry.bytes => {}
+        _ => return Ok(false),
+    }
+    let absolute = root.absolute(path.as_bytes());
+    let (id, _, _) = read_stable(&root, path, &mut |file, _| {
+        let (mut hasher, mut buffer) = (BlobHasher::new(), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut buffer).map_err(|e| Error::io("read", &absolute, e))? {
+                0 => return Ok(hasher.finish()),
+                len => hasher.update(&buffer[..len]),
+            }
+        }
+    })?;
+    Ok(id == entry.id)
+}
+
 impl FileBytes {
     /// The bytes of a file of a version, or of the working tree when the store does not have them.
     /// None for what is no regular file.
@@ -96,10 +124,10 @@ impl FileBytes {
         if !is_file(entry) {
             return Ok(None);
         }
-        if repo.store().has(&entry.id)? {
-            return FileBytes::stored(repo.store(), entry).map(Some);
+        if is_in_worktree(repo, path, entry)? {
+            return FileBytes::working(&repo.root_dir()?, path).map(Some);
         }
-        FileBytes::working(&repo.root_dir()?, path).map(Some)
+        FileBytes::stored(repo.store(), entry).map(Some)
     }
 
     /// The bytes of a file of the working tree.

@@ -121,7 +121,9 @@ fn check_caches(layout: &Layout, report: &mut FsckReport) -> Result<()> {
 
 /// Files in the repository folder that have no business there.
 fn check_names(layout: &Layout, report: &mut FsckReport) -> Result<()> {
-    let known = ["format", "packs", "state", "tmp", "worktree", "config.toml", "remotes"];
+    // The last is a remote's, of which a repository may be a copy.
+    let known =
+        ["format", "packs", "state", "tmp", "worktree", "config.toml", "remotes", mv_store::NEWEST];
     for entry in fs::read_dir(&layout.dot).at("list", &layout.dot)? {
         let name = entry.at("list", &layout.dot)?.file_name();
         if !known.iter().any(|k| name == *k) {

@@ -13,6 +13,7 @@ use mv_graph::{FileEntry, Mode, RepoPath};
 use mv_store::{IoContext as _, Kind};
 
 use crate::error::Result;
+use crate::file_bytes::is_in_worktree;
 use crate::repo::Repo;
 use crate::worktree::read_stable;
 
@@ -254,7 +255,11 @@ impl Reader<'_> {
     fn content(&mut self, candidate: &Candidate<'_>) -> Result<Option<Content>> {
         let (store, entry) = (self.repo.store(), candidate.entry);
         let stored = store.has(&entry.id)?;
-        if self.pieces >= ALL_PIECES || (!stored && self.elsewhere == Elsewhere::Unknown) {
+        // What a part of a repository has on its remote is not fetched for a guess.
+        let readable = stored
+            || (self.elsewhere == Elsewhere::Worktree
+                && is_in_worktree(self.repo, candidate.path, entry)?);
+        if self.pieces >= ALL_PIECES || !readable {
             return Ok(None);
         }
         let text = self.text(candidate, stored)?;

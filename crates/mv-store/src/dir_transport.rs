@@ -49,6 +49,12 @@ impl DirTransport {
         Ok(path)
     }
 
+    /// The folder of files that are not published yet, which must be a folder as well.
+    fn tmp(&self) -> Result<PathBuf> {
+        self.path("tmp/file")?;
+        Ok(self.root.join("tmp"))
+    }
+
     fn plain_path(&self, name: &str) -> Result<PathBuf> {
         let proper = !name.is_empty()
             && name.split('/').all(|part| {
@@ -140,7 +146,7 @@ impl Transport for DirTransport {
 
     fn create(&self, name: &str, bytes: &[u8], nonce: &Nonce) -> Result<()> {
         let path = self.path(name)?;
-        let mut file = TempFile::create(&self.root.join("tmp"), &nonce_hex(nonce))?;
+        let mut file = TempFile::create(&self.tmp()?, &nonce_hex(nonce))?;
         file.append(bytes)?;
         match file.publish_new(&path) {
             Err(Error::Exists { .. }) => Err(Error::Exists { name: name.to_owned() }),
@@ -150,7 +156,7 @@ impl Transport for DirTransport {
 
     fn upload(&self, name: &str, source: &dyn Source, nonce: &Nonce, task: &Task) -> Result<()> {
         let path = self.path(name)?;
-        let mut file = TempFile::create(&self.root.join("tmp"), &nonce_hex(nonce))?;
+        let mut file = TempFile::create(&self.tmp()?, &nonce_hex(nonce))?;
         let len = source.len();
         file.set_len(len)?;
         let pieces = len.div_ceil(PIECE);
@@ -170,7 +176,7 @@ impl Transport for DirTransport {
     }
 
     fn note(&self, name: &str, bytes: &[u8], nonce: &Nonce) -> Result<()> {
-        repo_fs::replace(&self.path(name)?, bytes, &self.root.join("tmp"), nonce)
+        repo_fs::replace(&self.path(name)?, bytes, &self.tmp()?, nonce)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {

@@ -235,10 +235,17 @@ fn receive_whole(
     let unchecked = root.join(UNCHECKED);
     copy.publish_new(&unchecked.join(id.file_name()))?;
     let arrived = Store::open(&unchecked, &[id]);
-    arrived.pack(0)?.index.verify()?;
-    let check = verify_objects(&arrived, id, task)?;
+    // Told by the name that it has where it came from.
+    let told = |error: Error| match error {
+        Error::Corrupt { what, name, detail } if name == id.to_string() => {
+            Error::Corrupt { what, name: parcel.id.to_string(), detail }
+        }
+        other => other,
+    };
+    arrived.pack(0).and_then(|pack| pack.index.verify()).map_err(told)?;
+    let check = verify_objects(&arrived, id, task).map_err(told)?;
     if let Some(problem) = check.problems.into_iter().next() {
-        return Err(problem.error);
+        return Err(told(problem.error));
     }
     fs::move_new(&unchecked.join(id.file_name()), &root.join(id.file_name()))?;
     Ok(id)
@@ -264,7 +271,9 @@ fn gather(
             chosen.push(block);
         }
         let runs = runs(chosen);
-        lanes::each(source.lanes_of(parcel.slot).max(2), &runs, |run| {
+        // Little is done in order, so that the same push gives the same pack.
+        let busy = if runs.len() > 8 { 2 } else { 1 };
+        lanes::each(source.lanes_of(parcel.slot).max(busy), &runs, |run| {
             task.check()?;
             let bytes = run.read(&*blocks.file)?;
             for block in &run.blocks {

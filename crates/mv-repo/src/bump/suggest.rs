@@ -20,7 +20,7 @@ use super::columns;
 use super::tensors::{self, Content, Weights};
 use super::{Advice, BumpKind, Suggestion, named};
 use crate::error::Result;
-use crate::file_bytes::{FileBytes, is_file};
+use crate::file_bytes::{FileBytes, is_file, is_in_worktree};
 use crate::repo::Repo;
 
 /// The param or metadata that says which features a model takes.
@@ -67,9 +67,9 @@ pub fn suggest_for_files(
     progress: &Progress,
 ) -> Result<Advice> {
     let root = repo.root_dir()?;
-    let open = |path: &RepoPath, entry: &FileEntry| match repo.store().has(&entry.id)? {
-        true => FileBytes::stored(repo.store(), entry),
-        false => FileBytes::working(&root, path),
+    let open = |path: &RepoPath, entry: &FileEntry| match is_in_worktree(repo, path, entry)? {
+        true => FileBytes::working(&root, path),
+        false => FileBytes::stored(repo.store(), entry),
     };
     Look::new(repo.store(), &open, progress).advise(old, None, changes, values)
 }

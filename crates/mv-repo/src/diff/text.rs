@@ -5,6 +5,7 @@ use mv_graph::{FileEntry, Mode, RepoPath};
 use mv_store::{IoContext as _, Kind};
 
 use crate::error::Result;
+use crate::file_bytes::is_in_worktree;
 use crate::repo::Repo;
 use crate::worktree::read_stable;
 
@@ -31,7 +32,7 @@ fn side(repo: &Repo, path: &RepoPath, entry: Option<&FileEntry>) -> Result<Optio
     if !matches!(entry.mode, Mode::File | Mode::Exec) || entry.bytes > MAX_TEXT {
         return Ok(None);
     }
-    let bytes = if repo.store().has(&entry.id)? {
+    let bytes = if !is_in_worktree(repo, path, entry)? {
         repo.store().get(Kind::Blob, &entry.id, MAX_TEXT)?
     } else {
         let absolute = repo.root().join(path.to_path());

@@ -73,7 +73,9 @@ pub fn fetch(repo: &Repo, options: &FetchOptions, session: &Session) -> Result<F
     for _ in 0..TURNS {
         match attempt(repo, &remote, options, session) {
             // Somebody's gc dropped a pack while it was read: the newest record knows better.
-            Err(Error::Store(mv_store::Error::Stale { .. })) => remote.refresh(session)?,
+            Err(Error::Store(mv_store::Error::Stale { name })) => {
+                remote.look_again(&name, session)?;
+            }
             other => return other,
         }
         session.progress.check()?;
@@ -247,18 +249,35 @@ impl Arrival<'_> {
             return Ok(packs);
         }
         let task = session.progress.task("checking", Unit::Items);
-        let here = self.local.join(&arrived);
-        verify_lists(&here, &packs, disk_size(dot)?, &task)?;
+        if let Err(e) = self.check(&arrived, &packs, disk_size(dot)?, &task) {
+            if matches!(&e, Error::Store(e) if e.is_corruption())
+                || matches!(&e, Error::Graph(e) if e.is_corruption())
+            {
+                self.remote.drop_arrived();
+            }
+            return Err(e);
+        }
+        adopt(folder, dot, &packs)?;
+        Ok(packs)
+    }
+
+    /// Looks once more at everything that is wanted, with what has arrived.
+    fn check(
+        &self,
+        arrived: &Store,
+        packs: &[PackId],
+        most: u64,
+        task: &mv_store::Task,
+    ) -> Result<()> {
+        let here = self.local.join(arrived);
+        verify_lists(&here, packs, most, task)?;
         // Everything is there, has the form that it must have and the size that its tree says.
         let has = |id: &Hash| here.contains(id);
-        let found = missing(&here, &self.wanted(&has), &task)?;
+        let found = missing(&here, &self.wanted(&has), task)?;
         let entries = self.entries.iter().filter(|id| !here.contains(id));
         match found.objects.iter().chain(entries).next() {
             Some(id) => Err(mv_store::Error::Missing { kind: Kind::Blob, id: *id }.into()),
-            None => {
-                adopt(folder, dot, &packs)?;
-                Ok(packs)
-            }
+            None => Ok(()),
         }
     }
 }

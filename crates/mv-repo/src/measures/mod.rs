@@ -18,6 +18,7 @@ use mv_store::{IoContext as _, Kind, id_of};
 
 use crate::config::ProjectConfig;
 use crate::error::{Error, Result};
+use crate::file_bytes::is_in_worktree;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::Snapshot;
@@ -189,7 +190,7 @@ fn stored(repo: &Repo, path: &RepoPath, entry: &FileEntry) -> Result<Source> {
 fn recorded(repo: &Repo, root: &Root, file: &ListedFile) -> Result<Source> {
     let entry = &file.entry;
     let regular = matches!(entry.mode, Mode::File | Mode::Exec);
-    if !regular || repo.store().has(&entry.id)? {
+    if !regular || !is_in_worktree(repo, &file.path, entry)? {
         return stored(repo, &file.path, entry);
     }
     check_size(&file.path, entry.bytes)?;

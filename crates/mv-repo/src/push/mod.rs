@@ -103,7 +103,9 @@ pub fn push(repo: &Repo, options: &PushOptions, session: &Session) -> Result<Pus
                 remote.transport.back_off(turn, u64::from(high) << 8 | u64::from(low));
             }
             // A pack of the remote went while it was read: its newest record knows better.
-            Err(Error::Store(mv_store::Error::Stale { .. })) => {}
+            Err(Error::Store(mv_store::Error::Stale { name })) => {
+                remote.look_again(&name, session)?;
+            }
             Err(e) => return Err(e),
         }
         session.progress.check()?;

@@ -62,9 +62,15 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// A history that was rewritten is told with the remote's name.
-    fn told(&self, error: Error) -> Error {
+    /// A history that was rewritten is told with the remote's name; one that is gone as a whole is
+    /// more likely a share that is not mounted.
+    fn told(&self, transport: &dyn Transport, error: Error) -> Error {
         match error {
+            Error::Graph(mv_graph::Error::Rewritten { .. }) if is_empty(transport) => {
+                let detail = "what was seen there is gone, all of it: is it mounted?".to_owned();
+                let (url, fault) = (self.address.to_string(), mv_store::Fault::Unreachable);
+                mv_store::Error::Remote { url, fault, detail }.into()
+            }
             Error::Graph(mv_graph::Error::Rewritten { detail }) => {
                 Error::Rewritten { remote: self.name.to_string(), detail }
             }
@@ -89,7 +95,7 @@ impl Remote {
     ) -> Result<Remote> {
         let transport = connector.open(&known.address)?;
         let folder = layout.remote(&known.name);
-        let record = newest(&*transport, known).map_err(|e| known.told(e))?;
+        let record = newest(&*transport, known).map_err(|e| known.told(&*transport, e))?;
         let store = open_store(&transport, &folder, record.as_ref(), nonces);
         let single_writer = known.single_writer;
         let name = known.name.clone();
@@ -120,6 +126,20 @@ impl Remote {
         };
         self.take(newest, session);
         Ok(())
+    }
+
+    /// Reads the newest record after a pack was not there.
+    ///
+    /// # Errors
+    /// `Corrupt` when the record is the same: then the pack is lost.
+    pub(crate) fn look_again(&mut self, pack: &str, session: &Session) -> Result<()> {
+        let before = self.record.as_ref().map(|record| record.hash);
+        self.refresh(session)?;
+        if self.record.as_ref().map(|record| record.hash) != before {
+            return Ok(());
+        }
+        Err(mv_store::Error::corrupt("pack", pack, "the newest record names it, and it is gone")
+            .into())
     }
 
     /// Takes a record that is known to be the newest.
@@ -196,6 +216,14 @@ impl Remote {
         Ok(Store::open(&self.folder, &packs_below(&self.folder)?))
     }
 
+    /// Drops what arrived, because something in it is not what it claims: what stays would stand in
+    /// the way when the remote was mended.
+    pub(crate) fn drop_arrived(&self) {
+        for pack in self.arrived().iter().flat_map(Store::pack_ids) {
+            drop(store_fs::remove(&self.folder.join(pack.file_name())));
+        }
+    }
+
     /// Forgets the indexes of packs that are live no more.
     pub(crate) fn forget_old_indexes(&self) {
         let Some(record) = &self.record else { return };
@@ -212,6 +240,10 @@ impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+fn is_empty(transport: &dyn Transport) -> bool {
+    matches!(Format::read(transport), Err(Error::Store(mv_store::Error::Absent { .. })))
 }
 
 fn newest(transport: &dyn Transport, known: &Known) -> Result<Option<Record>> {
