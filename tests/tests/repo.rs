@@ -19,6 +19,7 @@ mod repo {
     mod model;
     mod names;
     mod parallel;
+    mod repair;
     mod stage;
     mod stage_policy;
     mod undo;

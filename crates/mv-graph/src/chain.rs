@@ -312,19 +312,27 @@ impl Iterator for History<'_> {
 
 /// Reads every record that is kept and reports all that is wrong: damage, gaps, broken links, a
 /// change of the repository's id. Holds one record at a time.
-#[must_use]
-pub fn verify(transport: &dyn Transport) -> Vec<Problem> {
+///
+/// # Errors
+/// `Remote` when nobody answers, which says nothing about the chain.
+pub fn verify(transport: &dyn Transport) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let mut listed = match generations(transport) {
         Ok(listed) => listed,
-        Err(e) => return vec![Problem { name: PREFIX.to_owned(), detail: e.to_string() }],
+        Err(e) => {
+            let detail = answered(e)?.to_string();
+            return Ok(vec![Problem { name: PREFIX.to_owned(), detail }]);
+        }
     };
     if let Some(last) = listed.last().copied() {
         match walk_forward(transport, last, None) {
             Ok(newest) => {
                 listed.extend(newest.into_iter().flat_map(|newest| (last..=newest).skip(1)));
             }
-            Err(e) => problems.push(Problem { name: name_of(last), detail: e.to_string() }),
+            Err(e) => {
+                let detail = answered(e)?.to_string();
+                problems.push(Problem { name: name_of(last), detail });
+            }
         }
     } else {
         problems.push(Problem { name: PREFIX.to_owned(), detail: "there is no record".to_owned() });
@@ -345,7 +353,7 @@ pub fn verify(transport: &dyn Transport) -> Vec<Problem> {
         expected = generation.checked_add(1);
         match read(transport, generation) {
             Err(e) => {
-                report(e.to_string());
+                report(answered(e)?.to_string());
                 before = None;
             }
             Ok(record) => {
@@ -361,7 +369,15 @@ pub fn verify(transport: &dyn Transport) -> Vec<Problem> {
             }
         }
     }
-    problems
+    Ok(problems)
+}
+
+/// An error that tells of what is there, not that nobody could tell.
+fn answered(error: Error) -> Result<Error> {
+    match error {
+        Error::Store(mv_store::Error::Remote { .. }) => Err(error),
+        other => Ok(other),
+    }
 }
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            self.expect(&tree);
             let first = edge.len();
             for entry in tree.entries {
                 let joined = match &path {
@@ -171,6 +172,17 @@ impl Walk<'_> {
             edge[first..].reverse();
         }
         Ok(())
+    }
+
+    /// Says what of a directory will be looked at next. What cannot be fetched is told of when it is
+    /// looked at.
+    fn expect(&self, tree: &Tree) {
+        let (dirs, files): (Vec<_>, Vec<_>) =
+            tree.entries.iter().partition(|entry| entry.mode == Mode::Dir);
+        let trees = dirs.iter().map(|e| e.id).filter(|id| !self.trees.contains_key(id));
+        drop(self.objects.expect(Kind::Tree, &trees.collect::<Vec<_>>()));
+        let blobs = files.iter().map(|e| e.id).filter(|id| !self.blobs.contains_key(id));
+        drop(self.objects.expect(Kind::Blob, &blobs.collect::<Vec<_>>()));
     }
 
     /// Visits a blob and, first to last, what it is stored as.

@@ -1,12 +1,23 @@
-//! Checking a repository, damaged or not: every problem is listed, none ends the check.
+//! Checking a repository, damaged or not, here or on a remote: every problem is listed, none ends the
+//! check. What can be brought back is in `fsck/repair.rs`.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod remote;
+mod repair;
+mod walk;
+mod working;
+
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use mv_graph::reach::{self, Ledgers, Place, Visitor};
 use mv_graph::{State, chain};
-use mv_store::{DirTransport, Hash, Kind, PackId, Store, Unit, verify_pack};
+use mv_store::{
+    DirTransport, Hash, PackCheck, PackId, Share, Store, Transport, Unit, sample_pack,
+    verify_indexes, verify_pack,
+};
+
+pub use remote::fsck_remote;
+pub use repair::{RepairOutcome, Repaired, repair, repair_remote};
 
 use crate::config::LocalConfig;
 use crate::error::{Error, IoContext, Result};
@@ -14,12 +25,17 @@ use crate::layout::{Format, Layout};
 use crate::session::Session;
 use crate::worktree::StatCache;
 
+/// What a record is called that retires damaged packs.
+const OPERATION: &str = "fsck --repair";
+
 /// How thorough to be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FsckOptions {
     /// Read and hash every object. Otherwise records, indexes, trees and the presence of every
     /// object that a version needs are checked.
     pub full: bool,
+    /// Read and hash the objects of so many blocks, drawn by chance.
+    pub sample: Option<Share>,
 }
 
 /// One thing that is wrong.
@@ -42,6 +58,8 @@ pub struct FsckReport {
     pub checked_objects: u64,
     /// Bytes hashed.
     pub checked_bytes: u64,
+    /// Of a sample: the blocks that were read, and all.
+    pub sampled_blocks: Option<(u64, u64)>,
     /// What is wrong, sorted.
     pub problems: Vec<Problem>,
 }
@@ -62,6 +80,18 @@ impl FsckReport {
         };
         self.problems.push(problem);
     }
+
+    /// Counts what was checked before a repair, and not again after it.
+    fn count_too(&mut self, before: &FsckReport) {
+        self.checked_objects += before.checked_objects;
+        self.checked_bytes += before.checked_bytes;
+    }
+
+    fn finish(mut self) -> FsckReport {
+        self.problems.sort();
+        self.problems.dedup();
+        self
+    }
 }
 
 /// Checks the repository whose project root is `root`.
@@ -73,27 +103,207 @@ pub fn fsck(root: &Path, options: &FsckOptions, session: &Session) -> Result<Fsc
     if !layout.dot.is_dir() {
         return Err(Error::NotARepository { path: root.to_path_buf() });
     }
-    let transport = DirTransport::open(&layout.dot);
-    let mut report = FsckReport::default();
-    if let Err(e) = Format::read(&transport) {
-        report.add("format", "format", e);
+    Ok(examine_here(&layout, options, session)?.report)
+}
+
+/// What a check is about: a chain of records and the packs that it names.
+struct Subject<'a> {
+    transport: &'a dyn Transport,
+    /// Opens some packs.
+    open: &'a dyn Fn(&[PackId]) -> Store,
+    /// Where chunks are that need not be read from these packs.
+    nearer: Option<Store>,
+    /// Whether older records count for what must be there. Those of a remote do not: its gc drops
+    /// what only they name.
+    past: bool,
+    /// Whether not everything is meant to be there: then what is missing can be fetched.
+    partial: bool,
+    /// Packs that were checked before and are sound.
+    sound: &'a HashSet<PackId>,
+}
+
+/// What a check found, for whoever repairs.
+#[derive(Default)]
+struct Findings {
+    report: FsckReport,
+    /// The newest state that can be read.
+    state: Option<State>,
+    /// Live packs of which something is damaged.
+    damaged: Vec<PackId>,
+    /// Live packs of which something cannot be read now, which is no damage.
+    unreadable: Vec<PackId>,
+    /// Live packs that seem to be a newer writer's.
+    unknown: Vec<PackId>,
+    /// Live packs that are sound.
+    sound: HashSet<PackId>,
+    /// Objects that are not whole: those whose bytes in some pack are not what their ids say, and
+    /// those of which a version lacks something.
+    bad: HashSet<Hash>,
+}
+
+impl Findings {
+    fn take(&mut self, id: PackId, check: PackCheck) {
+        self.report.checked_objects += check.objects;
+        self.report.checked_bytes += check.bytes;
+        for problem in check.problems {
+            self.blame(id, &problem.error);
+            if problem.objects.is_empty() {
+                self.report.add("pack", id, problem.error);
+                continue;
+            }
+            for object in problem.objects {
+                self.report.add("object", object, &problem.error);
+                self.bad.insert(object);
+            }
+        }
     }
-    for problem in chain::verify(&transport) {
-        report.add("state", problem.name, problem.detail);
+
+    fn blame(&mut self, id: PackId, error: &mv_store::Error) {
+        let packs = match error {
+            mv_store::Error::Unsupported { .. } => &mut self.unknown,
+            error if error.is_corruption() => &mut self.damaged,
+            _ => &mut self.unreadable,
+        };
+        if !packs.contains(&id) {
+            packs.push(id);
+        }
     }
-    check_caches(&layout, &mut report)?;
-    check_names(&layout, &mut report)?;
-    if let Some(state) = newest_readable(&transport) {
-        check_packs(&layout, &state, options, session, &mut report)?;
-        check_reachable(&layout, &transport, &state, options, session, &mut report)?;
+}
+
+fn examine_here(layout: &Layout, options: &FsckOptions, session: &Session) -> Result<Findings> {
+    examine_again(layout, options, &HashSet::new(), session)
+}
+
+/// Checks this repository, but for packs that were found sound before.
+fn examine_again(
+    layout: &Layout,
+    options: &FsckOptions,
+    sound: &HashSet<PackId>,
+    session: &Session,
+) -> Result<Findings> {
+    let mut findings = Findings::default();
+    check_caches(layout, &mut findings.report);
+    check_names(layout, &mut findings.report)?;
+    let subject = Subject {
+        transport: &DirTransport::open(&layout.dot),
+        open: &|packs| Store::open(&layout.dot, packs),
+        nearer: None,
+        past: true,
+        partial: LocalConfig::read(&layout.dot).is_ok_and(|config| config.partial.is_some()),
+        sound,
+    };
+    subject.examine(options, &mut findings, session)?;
+    findings.report = findings.report.finish();
+    Ok(findings)
+}
+
+impl Subject<'_> {
+    fn examine(
+        &self,
+        options: &FsckOptions,
+        findings: &mut Findings,
+        session: &Session,
+    ) -> Result<()> {
+        if let Err(e) = Format::read(self.transport) {
+            findings.report.add("format", "format", answered(e)?);
+        }
+        for problem in chain::verify(self.transport)? {
+            findings.report.add("state", problem.name, problem.detail);
+        }
+        findings.state = newest_readable(self.transport);
+        if let Some(state) = findings.state.clone() {
+            let store = (self.open)(&state.packs);
+            let unopened = self.check_packs(&state, &store, options, findings, session)?;
+            // Far away, each look for an object would be another try to open them.
+            let store = if self.nearer.is_some() { store.without(&unopened) } else { store };
+            self.check_reachable(&state, &store, options, &mut findings.report, session)?;
+            let objects = findings.report.problems.iter().filter(|p| p.kind == "object");
+            findings.bad.extend(objects.filter_map(|p| Hash::from_hex(&p.object)));
+        }
+        Ok(())
     }
-    report.problems.sort();
-    report.problems.dedup();
-    Ok(report)
+
+    /// Checks the packs, and gives those that do not open.
+    fn check_packs(
+        &self,
+        state: &State,
+        store: &Store,
+        options: &FsckOptions,
+        findings: &mut Findings,
+        session: &Session,
+    ) -> Result<Vec<PackId>> {
+        let task = session.progress.task("checking packs", Unit::Bytes);
+        let mut unopened = Vec::new();
+        for (id, error) in verify_indexes(store, &state.packs, &task)? {
+            findings.blame(id, &error);
+            findings.report.add("pack", id, error);
+            unopened.push(id);
+        }
+        let mut sampled = (0, 0);
+        for id in state.packs.iter().copied() {
+            session.progress.check()?;
+            if unopened.contains(&id) || self.sound.contains(&id) {
+                continue;
+            }
+            if options.full {
+                findings.take(id, verify_pack(store, id, &task)?);
+            } else if let Some(share) = options.sample {
+                let [a, b, c, d, e, f, g, h, ..] = session.nonces.next();
+                let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                let sample = sample_pack(store, id, share, seed, &task)?;
+                sampled = (sampled.0 + sample.blocks, sampled.1 + sample.of);
+                findings.take(id, sample.check);
+            }
+        }
+        findings.report.sampled_blocks = options.sample.map(|_| sampled);
+        // What is damaged as well only seems to be.
+        let damaged = &findings.damaged;
+        let unknown = findings.unknown.iter().filter(|id| !damaged.contains(id));
+        findings.unreadable.extend(unknown);
+        let fine =
+            |id: &&PackId| !findings.damaged.contains(id) && !findings.unreadable.contains(id);
+        findings.sound = state.packs.iter().filter(fine).copied().collect();
+        self.check_condemned(state, options, findings, &task)?;
+        Ok(unopened)
+    }
+
+    /// Checks the packs that readers who began earlier may still want; but not those that a repair
+    /// has taken out of use.
+    fn check_condemned(
+        &self,
+        state: &State,
+        options: &FsckOptions,
+        findings: &mut Findings,
+        task: &mv_store::Task,
+    ) -> Result<()> {
+        if !self.past {
+            return Ok(());
+        }
+        for retired in &state.condemned {
+            let there = self.transport.size(&retired.pack.file_name());
+            let record = chain::read(self.transport, retired.generation);
+            if matches!(there, Ok(None)) || record.is_ok_and(|r| r.state.operation == OPERATION) {
+                continue;
+            }
+            let store = (self.open)(&[retired.pack]);
+            if options.full {
+                let check = verify_pack(&store, retired.pack, task)?;
+                let mut apart = Findings {
+                    report: std::mem::take(&mut findings.report),
+                    ..Findings::default()
+                };
+                apart.take(retired.pack, check);
+                findings.report = apart.report;
+            } else if let Err(e) = store.packs() {
+                findings.report.add("pack", retired.pack, e);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The newest state that can be read, so that a damaged last record does not hide the rest.
-fn newest_readable(transport: &DirTransport) -> Option<State> {
+fn newest_readable(transport: &dyn Transport) -> Option<State> {
     if let Ok(record) = chain::newest(transport, None) {
         return Some(record.state);
     }
@@ -104,7 +314,15 @@ fn newest_readable(transport: &DirTransport) -> Option<State> {
         .find_map(|generation| Some(chain::read(transport, generation).ok()?.state))
 }
 
-fn check_caches(layout: &Layout, report: &mut FsckReport) -> Result<()> {
+/// An error that tells of what is there, not that nobody could tell.
+fn answered(error: Error) -> Result<Error> {
+    match error {
+        Error::Store(mv_store::Error::Remote { .. } | mv_store::Error::Cancelled) => Err(error),
+        other => Ok(other),
+    }
+}
+
+fn check_caches(layout: &Layout, report: &mut FsckReport) {
     if layout.stat_cache().exists()
         && let Err(detail) = StatCache::check(&layout.stat_cache())
     {
@@ -116,7 +334,6 @@ fn check_caches(layout: &Layout, report: &mut FsckReport) -> Result<()> {
     if let Err(e) = crate::unfinished::Unfinished::check(layout) {
         report.add("mark", "worktree/merge", e);
     }
-    Ok(())
 }
 
 /// Files in the repository folder that have no business there.
@@ -133,179 +350,32 @@ fn check_names(layout: &Layout, report: &mut FsckReport) -> Result<()> {
     Ok(())
 }
 
-fn check_packs(
-    layout: &Layout,
-    state: &State,
-    options: &FsckOptions,
-    session: &Session,
-    report: &mut FsckReport,
-) -> Result<()> {
-    let task = session.progress.task("checking packs", Unit::Bytes);
-    let condemned = state.condemned.iter().map(|retired| retired.pack);
-    let there = |id: &PackId| layout.dot.join(id.file_name()).exists();
-    for id in state.packs.iter().copied().chain(condemned.filter(there)) {
-        session.progress.check()?;
-        if !options.full {
-            if let Err(e) = Store::open(&layout.dot, &[id]).packs() {
-                report.add("pack", id, e);
-            }
-            continue;
-        }
-        let check = verify_pack(&layout.dot, id, &task)?;
-        report.checked_objects += check.objects;
-        report.checked_bytes += check.bytes;
-        for problem in check.problems {
-            if problem.objects.is_empty() {
-                report.add("pack", id, problem.error);
-            } else {
-                problem
-                    .objects
-                    .iter()
-                    .for_each(|object| report.add("object", object, &problem.error));
-            }
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mv_store::PackProblem;
 
-/// Walks everything that any kept record names, and notes what is missing or damaged and which
-/// paths suffer from it.
-fn check_reachable(
-    layout: &Layout,
-    transport: &DirTransport,
-    state: &State,
-    options: &FsckOptions,
-    session: &Session,
-    report: &mut FsckReport,
-) -> Result<()> {
-    let packs: Vec<PackId> = state.packs.clone();
-    let store = Store::open(&layout.dot, &packs);
-    // What is current comes first, so that damage is told of the paths that matter most.
-    let mut order: Vec<Hash> = state.targets();
-    let mut seen: HashSet<Hash> = order.iter().copied().collect();
-    let mut ledgers = Ledgers::default();
-    check_ledgers(&store, state, &mut ledgers, report);
-    for record in chain::history(transport, state).flatten() {
-        order.extend(record.state.targets().into_iter().filter(|id| seen.insert(*id)));
-        check_ledgers(&store, &record.state, &mut ledgers, report);
-    }
-    order.extend(ledgers.versions.into_iter().filter(|id| seen.insert(*id)));
-    let damaged: BTreeSet<String> =
-        report.problems.iter().filter(|p| p.kind == "object").map(|p| p.object.clone()).collect();
-    let task = session.progress.task("checking versions", Unit::Items);
-    let mut walk = Walk {
-        store: &store,
-        task: &task,
-        full: options.full,
-        partial: LocalConfig::read(&layout.dot).is_ok_and(|config| config.partial.is_some()),
-        damaged,
-        found: BTreeMap::new(),
-        objects: 0,
-        bytes: 0,
-    };
-    reach::visit(&store, &order, &mut walk)?;
-    if !options.full {
-        report.checked_objects += walk.objects + ledgers.entries.len() as u64;
-    }
-    report.checked_bytes += walk.bytes;
-    for (object, (detail, paths)) in walk.found {
-        match report.problems.iter_mut().find(|p| p.kind == "object" && p.object == object) {
-            Some(problem) => problem.paths = paths,
-            None => report.problems.push(Problem { kind: "object".into(), object, paths, detail }),
-        }
-    }
-    Ok(())
-}
-
-/// Follows the ledger of each stage to its first entry. What a broken one still names is gathered.
-fn check_ledgers(store: &Store, state: &State, ledgers: &mut Ledgers, report: &mut FsckReport) {
-    for stage in &state.stages {
-        if let Err(e) = ledgers.add(store, stage) {
-            report.add("ledger", &stage.name, e);
-        }
-    }
-}
-
-struct Walk<'a> {
-    store: &'a Store,
-    task: &'a mv_store::Task,
-    full: bool,
-    /// Whether not everything is meant to be here: then what is missing can be fetched.
-    partial: bool,
-    /// Objects that the check of the packs found bad.
-    damaged: BTreeSet<String>,
-    /// By object: what is wrong, and the paths.
-    found: BTreeMap<String, (String, Vec<String>)>,
-    objects: u64,
-    bytes: u64,
-}
-
-impl Walk<'_> {
-    fn note(&mut self, id: &Hash, place: &Place<'_>, detail: String) {
-        let path = place.path.map(|path| format!("{}:{path}", place.manifest.short()));
-        let entry = self.found.entry(id.to_hex()).or_insert((detail, Vec::new()));
-        entry.1.extend(path);
-    }
-}
-
-impl Visitor for Walk<'_> {
-    fn enter(
-        &mut self,
-        kind: Kind,
-        id: &Hash,
-        bytes: Option<u64>,
-        place: &Place<'_>,
-    ) -> mv_graph::Result<bool> {
-        self.task.add(1);
-        self.task.check()?;
-        self.objects += 1;
-        if self.damaged.contains(&id.to_hex()) {
-            self.note(id, place, "its bytes do not match its id".into());
-        }
-        if kind == Kind::Blob {
-            self.blob(id, bytes, place)?;
-        }
-        Ok(true)
-    }
-
-    fn problem(
-        &mut self,
-        _: Kind,
-        id: &Hash,
-        place: &Place<'_>,
-        error: mv_graph::Error,
-    ) -> mv_graph::Result<()> {
-        if matches!(error, mv_graph::Error::Store(mv_store::Error::Cancelled)) {
-            return Err(error);
-        }
-        if self.partial && matches!(error, mv_graph::Error::Store(mv_store::Error::Missing { .. }))
-        {
-            return Ok(());
-        }
-        self.note(id, place, error.to_string());
-        Ok(())
-    }
-}
-
-impl Walk<'_> {
-    /// Checks a file's length, and in a full check that a list of chunks adds up to the file.
-    fn blob(&mut self, id: &Hash, bytes: Option<u64>, place: &Place<'_>) -> mv_graph::Result<()> {
-        let Ok(len) = self.store.len_of(id) else { return Ok(()) };
-        if bytes.is_some_and(|claimed| claimed != len) {
-            self.note(
-                id,
-                place,
-                format!("it has {len} bytes, the tree says {}", bytes.unwrap_or(0)),
-            );
-        }
-        let listed = self.store.children(id).is_ok_and(|children| children.is_some());
-        if self.full && listed {
-            match self.store.copy_to(id, None, &mut |_| self.task.check()) {
-                Ok(read) => self.bytes += read,
-                Err(mv_store::Error::Cancelled) => return Err(mv_store::Error::Cancelled.into()),
-                Err(e) => self.note(id, place, e.to_string()),
-            }
-        }
-        Ok(())
+    #[test]
+    fn an_error_of_the_system_is_told_and_is_no_damage() {
+        let io = || mv_store::Error::Io {
+            action: "read",
+            path: "/x".into(),
+            source: std::io::Error::other("the disk does not answer"),
+        };
+        let (first, second) = (PackId(Hash([1; 32])), PackId(Hash([2; 32])));
+        let object = Hash([3; 32]);
+        let mut findings = Findings::default();
+        let check = |error, objects| PackCheck {
+            problems: vec![PackProblem { objects, error }],
+            ..PackCheck::default()
+        };
+        findings.take(first, check(io(), vec![object]));
+        assert!(findings.damaged.is_empty());
+        assert_eq!(findings.unreadable, [first]);
+        assert_eq!(findings.report.problems.len(), 1);
+        findings.take(second, check(mv_store::Error::corrupt("pack", "x", "y"), Vec::new()));
+        findings.take(second, check(mv_store::Error::corrupt("pack", "x", "z"), Vec::new()));
+        assert_eq!(findings.damaged, [second]);
+        assert_eq!(findings.unreadable, [first]);
     }
 }

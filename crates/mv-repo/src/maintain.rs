@@ -57,7 +57,7 @@ fn merge_small(repo: &Repo, session: &Session) -> Result<()> {
         Err(e) if e.is_corruption() => {
             let mut sound = Vec::with_capacity(packs.len());
             for pack in packs {
-                if verify_pack(&repo.layout().dot, pack, &task)?.problems.is_empty() {
+                if verify_pack(&store.here(), pack, &task)?.problems.is_empty() {
                     sound.push(pack);
                 }
             }

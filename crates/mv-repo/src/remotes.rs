@@ -1,9 +1,10 @@
 //! The remotes that a repository knows.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mv_graph::RefName;
-use mv_store::{fs as store_fs, probe};
+use mv_store::{Transport, fs as store_fs, probe};
 
 use crate::config::{LocalConfig, RemoteConfig};
 use crate::error::{Error, Result};
@@ -169,6 +170,20 @@ pub(crate) fn connect(
         name,
     };
     Remote::connect(repo.layout(), &known, &session.connector, &session.nonces)
+}
+
+/// The way to the named remote, whatever is there.
+///
+/// # Errors
+/// `UnknownRemote`, `Remote`.
+pub(crate) fn open(
+    repo: &Repo,
+    name: Option<&str>,
+    session: &Session,
+) -> Result<(RefName, Arc<dyn Transport>)> {
+    let (name, config) = find(repo.local_config(), name)?;
+    let address = Address::parse(&config.url, Path::new("/"))?;
+    Ok((name, session.connector.open(&address)?))
 }
 
 /// The named remote, else `origin`, else the only one.

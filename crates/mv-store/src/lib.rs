@@ -37,6 +37,7 @@ mod file_writer;
 mod writer;
 
 mod consolidate;
+mod rescue;
 mod verify;
 
 mod transfer;
@@ -51,12 +52,15 @@ pub use dir_transport::DirTransport;
 pub use error::{Error, Fault, IoContext, Result};
 pub use hash::{BlobHasher, Hash, HashPrefix, Kind, Nonce, Nonces, id_of, nonce_hex};
 pub use list::ListItem;
-pub use pack::PackId;
+pub use pack::{MAX_CHUNK, PackId};
 pub use probe::probe;
 pub use progress::{Progress, Task, TaskSnapshot, Unit};
+pub use rescue::{Trust, rescue, rescue_lists};
 pub use shared_dir::SharedDir;
 pub use store::{OpenElsewhere, PackInfo, Store};
 pub use transfer::{Recipient, Transfer, adopt, packs_below, verify_lists};
 pub use transport::{NEWEST, Source, Stat, Transport};
-pub use verify::{PackCheck, PackProblem, verify_pack};
+pub use verify::{
+    PackCheck, PackProblem, Sampled, Share, sample_pack, verify_indexes, verify_pack,
+};
 pub use writer::{StoreWriter, Written};

@@ -8,17 +8,16 @@ pub(crate) mod blocks;
 mod cache;
 mod census;
 mod chunks;
+mod large;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rayon::prelude::*;
-
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
-use crate::hash::{BlobHasher, Hash, HashPrefix, Kind, Nonces, id_of};
+use crate::hash::{Hash, HashPrefix, Kind, Nonces, id_of};
 use crate::lanes;
 use crate::list::{self, List, ListItem};
 use crate::pack::{Block, Home, Pack, PackFile, PackId, Place, RemoteHome};
@@ -28,6 +27,7 @@ use crate::transport::Transport;
 use ahead::ReadAhead;
 use cache::BlockCache;
 use chunks::Chunks;
+pub(crate) use large::Proof;
 
 /// Pack files kept open at once.
 const OPEN_FILES: usize = 12;
@@ -275,10 +275,36 @@ impl Store {
     fn find_as(&self, kind: Kind, id: &Hash) -> Result<Found> {
         let found = self.locate(id)?.ok_or(Error::Missing { kind, id: *id })?;
         if found.block.kind == kind {
-            Ok(found)
-        } else {
+            return Ok(found);
+        }
+        self.other_copies(kind, id, found.slot).next().ok_or_else(|| {
             let detail = format!("it is stored as a {}", found.block.kind);
-            Err(Error::Corrupt { what: "object", name: format!("{kind} {id}"), detail })
+            Error::Corrupt { what: "object", name: format!("{kind} {id}"), detail }
+        })
+    }
+
+    /// The copies of an object in other packs than one. A pack that does not open has none.
+    fn other_copies(&self, kind: Kind, id: &Hash, but: usize) -> impl Iterator<Item = Found> {
+        let slots = (0..self.0.slots.len()).filter(move |slot| *slot != but);
+        slots
+            .filter_map(|slot| self.locate_in(slot, id).ok().flatten())
+            .filter(move |found| found.block.kind == kind)
+    }
+
+    /// Reads an object where it was found; if it is damaged there, the next copy that is sound.
+    fn sound<T>(
+        &self,
+        kind: Kind,
+        id: &Hash,
+        first: &Found,
+        read: impl Fn(&Found) -> Result<T>,
+    ) -> Result<T> {
+        match read(first) {
+            Err(error) if error.is_corruption() || matches!(error, Error::Io { .. }) => {
+                let mut others = self.other_copies(kind, id, first.slot);
+                others.find_map(|found| read(&found).ok()).ok_or(error)
+            }
+            other => other,
         }
     }
 
@@ -318,7 +344,8 @@ impl Store {
         Ok(found.stored_len())
     }
 
-    /// Reads a whole object and compares it with its id.
+    /// Reads a whole object and compares it with its id. A copy that is damaged does not count where
+    /// another pack has a sound one.
     ///
     /// # Errors
     /// `Missing`, `Corrupt` (also when it has more than `cap` bytes, which only hostile objects have), `Io`.
@@ -327,19 +354,31 @@ impl Store {
             Ok(found) => found,
             Err(elsewhere) => return elsewhere.get(kind, id, cap),
         };
+        self.sound(kind, id, &found, |found| self.get_at(kind, id, found, cap))
+    }
+
+    fn get_at(&self, kind: Kind, id: &Hash, found: &Found, cap: u64) -> Result<Vec<u8>> {
         if found.raw_len() > cap {
             let detail = format!("it has {} bytes, the limit is {cap}", found.raw_len());
             return Err(Error::corrupt("object", format!("{kind} {id}"), detail));
         }
-        if found.block.encoding == Encoding::List {
-            let mut bytes = Vec::new();
-            self.copy_to(id, None, &mut |piece| {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            })?;
-            return Ok(bytes);
+        if found.block.encoding != Encoding::List {
+            return self.whole_at(kind, id, found);
         }
-        let bytes = self.bytes_of(&found)?;
+        let mut bytes = Vec::new();
+        self.copy_list(id, self.list_of(found, id)?, self, None, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Reads an object that is stored whole in this copy, and compares it with its id.
+    fn whole_at(&self, kind: Kind, id: &Hash, found: &Found) -> Result<Vec<u8>> {
+        if found.block.encoding == Encoding::List {
+            return Err(Error::corrupt("object", format!("{kind} {id}"), "it is a list here"));
+        }
+        let bytes = self.bytes_of(found)?;
         if id_of(kind, &bytes) == *id { Ok(bytes) } else { Err(mismatch(kind, id)) }
     }
 
@@ -349,19 +388,22 @@ impl Store {
         if start == 0 && len as u64 == found.block.raw_len {
             return self.decode(found.slot, &found.block);
         }
-        let key = (found.slot, found.place.block);
-        let cached = self.0.blocks.lock().unwrap_or_else(PoisonError::into_inner).get(key);
-        let block = match cached {
-            Some(block) => block,
-            None => {
-                let block = Arc::new(self.decode(found.slot, &found.block)?);
-                self.0.blocks.lock().unwrap_or_else(PoisonError::into_inner).put(key, &block);
-                block
-            }
-        };
+        let block = self.cached(found)?;
         block.get(start..start + len).map(<[u8]>::to_vec).ok_or_else(|| {
             Error::corrupt("pack", self.0.slots[found.slot].id, "a block is shorter than recorded")
         })
+    }
+
+    /// The decoded block of an object, or its list, out of the cache if it is there.
+    fn cached(&self, found: &Found) -> Result<Arc<Vec<u8>>> {
+        let key = (found.slot, found.place.block);
+        let cached = self.0.blocks.lock().unwrap_or_else(PoisonError::into_inner).get(key);
+        if let Some(block) = cached {
+            return Ok(block);
+        }
+        let block = Arc::new(self.decode(found.slot, &found.block)?);
+        self.0.blocks.lock().unwrap_or_else(PoisonError::into_inner).put(key, &block);
+        Ok(block)
     }
 
     fn decode(&self, slot: usize, block: &Block) -> Result<Vec<u8>> {
@@ -394,12 +436,19 @@ impl Store {
     }
 
     fn list_of(&self, found: &Found, id: &Hash) -> Result<List> {
-        let bytes = self.decode(found.slot, &found.block)?;
+        // A list is often asked for several times in a row, and may lie far away.
+        let bytes = self.cached(found)?;
         List::decode(&bytes, Some(found.block.raw_len), id)
     }
 
+    /// The list of the first copy whose form is sound.
+    fn sound_list(&self, id: &Hash, first: &Found) -> Result<List> {
+        self.sound(Kind::Blob, id, first, |found| self.list_of(found, id))
+    }
+
     /// Streams a blob of any size, in order, in pieces of at most a few MiB, and compares the whole
-    /// with its id. An error at the end means that what was handed out is not the object.
+    /// with its id. An error at the end means that what was handed out is not the object. A copy that
+    /// is damaged does not count where another pack has a sound one.
     /// Decodes on all cores; memory stays under 32 MiB.
     ///
     /// # Errors
@@ -414,77 +463,17 @@ impl Store {
             Ok(found) => found,
             Err(elsewhere) => return elsewhere.copy_to(id, task, out),
         };
-        if found.block.encoding != Encoding::List {
-            let bytes = self.bytes_of(&found)?;
-            if id_of(Kind::Blob, &bytes) != *id {
-                return Err(mismatch(Kind::Blob, id));
-            }
-            out(&bytes)?;
-            if let Some(task) = task {
-                task.add(bytes.len() as u64);
-            }
-            return Ok(bytes.len() as u64);
+        if found.block.encoding == Encoding::List {
+            let list = self.sound_list(id, &found)?;
+            return self.copy_list(id, list, self, task, out);
         }
-        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
-        let mut hasher = BlobHasher::new();
-        let mut written = 0;
-        let mut current = self.decode_window(&chunks.next_window()?)?;
-        while !current.is_empty() {
-            task.map_or(Ok(()), Task::check)?;
-            let following = chunks.next_window()?;
-            let (next, emitted) = rayon::join(
-                || self.decode_window(&following),
-                || {
-                    current.iter().try_for_each(|piece| {
-                        hasher.update(piece);
-                        written += piece.len() as u64;
-                        if let Some(task) = task {
-                            task.add(piece.len() as u64);
-                        }
-                        out(piece)
-                    })
-                },
-            );
-            emitted?;
-            current = next?;
+        let whole = |found: &Found| self.whole_at(Kind::Blob, id, found);
+        let bytes = self.sound(Kind::Blob, id, &found, whole)?;
+        out(&bytes)?;
+        if let Some(task) = task {
+            task.add(bytes.len() as u64);
         }
-        if hasher.finish() != *id {
-            return Err(self.blame(id, &found));
-        }
-        Ok(written)
-    }
-
-    /// Decodes chunks in parallel, unverified: the whole is compared with the blob's id.
-    fn decode_window(&self, window: &[ListItem]) -> Result<Vec<Vec<u8>>> {
-        window.par_iter().map(|item| self.chunk(item)).collect()
-    }
-
-    fn chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
-        let found = self.find_as(Kind::Blob, &item.id)?;
-        if found.block.encoding == Encoding::List || found.raw_len() != item.len {
-            return Err(Error::corrupt("chunk", item.id, "it is not what the list says"));
-        }
-        self.bytes_of(&found)
-    }
-
-    /// Names the chunk that makes a blob come out wrong.
-    fn blame(&self, id: &Hash, found: &Found) -> Error {
-        let culprit = || -> Result<Option<Hash>> {
-            let mut chunks = Chunks::new(self, self.list_of(found, id)?);
-            while let Some(item) = chunks.next()? {
-                if id_of(Kind::Blob, &self.chunk(&item)?) != item.id {
-                    return Ok(Some(item.id));
-                }
-            }
-            Ok(None)
-        };
-        match culprit() {
-            Ok(Some(chunk)) => {
-                Error::corrupt("blob", id, format!("its chunk `{chunk}` is damaged"))
-            }
-            Ok(None) => mismatch(Kind::Blob, id),
-            Err(e) => e,
-        }
+        Ok(bytes.len() as u64)
     }
 
     /// Reads part of a blob, verified chunk by chunk; costs the chunks that the range touches.
@@ -512,14 +501,11 @@ impl Store {
             return Ok(cut(&self.get(Kind::Blob, id, u64::MAX)?, 0));
         }
         let mut out = Vec::new();
-        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
+        let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
         let mut at = chunks.skip_to(start)?;
         while let Some(item) = chunks.next()?.filter(|_| at < end) {
             if at + item.len > start {
-                let bytes = self.chunk(&item)?;
-                if id_of(Kind::Blob, &bytes) != item.id {
-                    return Err(mismatch(Kind::Blob, &item.id));
-                }
+                let bytes = self.sound_chunk(&item)?;
                 out.extend_from_slice(&cut(&bytes, at));
             }
             at += item.len;
@@ -540,7 +526,7 @@ impl Store {
         if found.block.encoding != Encoding::List {
             return Ok(Some(vec![ListItem { id: *id, len: found.raw_len() }]));
         }
-        let mut chunks = Chunks::new(self, self.list_of(&found, id)?);
+        let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
         let mut items = Vec::new();
         while let Some(item) = chunks.next()? {
             if items.len() == most {
@@ -566,7 +552,7 @@ impl Store {
         // Each node is opened once, however often a hostile list repeats it.
         let mut seen = HashSet::new();
         let mut ids = Vec::new();
-        let mut open = vec![self.list_of(&found, id)?];
+        let mut open = vec![self.sound_list(id, &found)?];
         while let Some(list) = open.pop() {
             for item in &list.items {
                 if !seen.insert(item.id) {

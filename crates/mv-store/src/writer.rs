@@ -228,6 +228,12 @@ impl<'a> StoreWriter<'a> {
         lock(&self.taken).insert(*id)
     }
 
+    /// Whether this writer has taken the object.
+    #[must_use]
+    pub fn took(&self, id: &Hash) -> bool {
+        lock(&self.taken).contains(id)
+    }
+
     /// Counts bytes of file content that were offered, known or not.
     pub(crate) fn count_logical(&self, bytes: u64) {
         self.counts.logical.fetch_add(bytes, Ordering::Relaxed);

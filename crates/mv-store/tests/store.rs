@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mv_store::{
     BlobHasher, Error, Hash, HashPrefix, Kind, Nonces, PackId, Progress, Store, StoreWriter, Task,
-    Unit, Written, id_of, merge_packs, verify_pack,
+    Trust, Unit, Written, id_of, merge_packs, rescue, rescue_lists, verify_pack,
 };
 use proptest::prelude::*;
 
@@ -249,7 +249,7 @@ fn packs_are_merged_into_one_that_holds_the_same_objects() {
             assert!(read_all(&merged, &id).unwrap() == bytes);
         }
     }
-    assert!(verify_pack(place.root(), written.packs[0], &task()).unwrap().problems.is_empty());
+    assert!(verify_pack(&merged, written.packs[0], &task()).unwrap().problems.is_empty());
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn every_flipped_bit_of_a_pack_is_found_and_never_read_as_truth() {
         bad[at] ^= 1 << (at % 8);
         fs::remove_file(&path).unwrap();
         fs::write(&path, bad).unwrap();
-        let check = verify_pack(place.root(), place.packs[0], &task()).unwrap();
+        let check = verify_pack(&place.store(), place.packs[0], &task()).unwrap();
         assert!(!check.problems.is_empty(), "byte {at}");
         let store = place.store();
         for (blob, (id, _)) in blobs.iter().zip(&ids) {
@@ -289,7 +289,7 @@ fn a_pack_cut_off_or_lengthened_anywhere_is_refused() {
         fs::write(&path, &bytes).unwrap();
         let outcome = place.store().get(Kind::Blob, &id, 100);
         assert!(outcome.is_err_and(|e| e.is_corruption()), "{} bytes", bytes.len());
-        assert!(!verify_pack(place.root(), place.packs[0], &task()).unwrap().problems.is_empty());
+        assert!(!verify_pack(&place.store(), place.packs[0], &task()).unwrap().problems.is_empty());
     }
 }
 
@@ -367,4 +367,70 @@ proptest! {
             prop_assert!(read_all(&store, &id).unwrap() == bytes);
         }
     }
+}
+
+#[test]
+fn a_damaged_copy_does_not_hide_a_sound_one_in_another_pack() {
+    let mut place = Place::new();
+    let (large, small) = (noise(1_500_000, 40), text(900, 41));
+    let mut ids = None;
+    for _ in 0..2 {
+        // Against an empty snapshot, so that each pack has everything.
+        let empty = Store::open(place.root(), &[]);
+        let writer = StoreWriter::begin(&empty, &place.nonces).unwrap();
+        let file = writer.put_file(Path::new("f"), 0, &mut &large[..], &task()).unwrap().0;
+        ids = Some((file, writer.put(Kind::Tree, &small).unwrap()));
+        place.packs.extend(writer.finish().unwrap().packs);
+    }
+    let (file, tree) = ids.unwrap();
+    for n in 0..2 {
+        let path = place.pack_path(n);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        // All of its blocks, and none of its index.
+        let index = good.len() - 3000;
+        bad[24..index].iter_mut().step_by(1000).for_each(|byte| *byte ^= 4);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, bad).unwrap();
+        assert!(place.store().get(Kind::Tree, &tree, 1 << 20).unwrap() == small);
+        assert!(place.store().get(Kind::Blob, &file, 1 << 24).unwrap() == large);
+        assert!(read_all(&place.store(), &file).unwrap() == large);
+        let part = place.store().read_range(&file, 700_000, 100_000).unwrap();
+        assert!(part == large[700_000..800_000]);
+        let alone = place.store().only(&[place.packs[n]]);
+        assert!(read_all(&alone, &file).unwrap_err().is_corruption());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, good).unwrap();
+    }
+}
+
+#[test]
+fn what_is_sound_in_a_damaged_pack_is_rescued_and_nothing_else() {
+    let mut place = Place::new();
+    let bytes = noise(1_500_000, 50);
+    let (file, _) = place.put_file(&bytes);
+    let path = place.pack_path(0);
+    let mut bad = fs::read(&path).unwrap();
+    bad[700_000] ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bad).unwrap();
+    let store = place.store();
+    let (wanted, unsound) = store.ids_as_told().unwrap();
+    assert!(unsound.is_empty());
+    let empty = Store::open(place.root(), &[]);
+    let writer = StoreWriter::begin(&empty, &place.nonces).unwrap();
+    rescue(&writer, &store, &wanted, Trust::Nothing, &task()).unwrap();
+    let lost: Vec<_> = wanted.iter().filter(|id| !writer.took(id)).collect();
+    assert_eq!(lost.len(), 2, "the list, which comes last, and the damaged chunk");
+    assert!(lost.contains(&&file));
+    let packs = writer.finish().unwrap().packs;
+    let parts = Store::open(place.root(), &packs);
+    for (proof, taken) in [(true, false), (false, true)] {
+        let writer = StoreWriter::begin(&parts, &place.nonces).unwrap();
+        rescue_lists(&writer, &store, &parts, &wanted, proof, u64::MAX, &task()).unwrap();
+        assert_eq!(writer.took(&file), taken, "a list without all of its chunks proves nothing");
+    }
+    let writer = StoreWriter::begin(&parts, &place.nonces).unwrap();
+    rescue_lists(&writer, &store, &parts, &wanted, false, 1000, &task()).unwrap();
+    assert!(!writer.took(&file), "it claims more than there may be");
 }

@@ -34,7 +34,7 @@ fn repository_files(sandbox: &Sandbox) -> Vec<PathBuf> {
 }
 
 fn fsck_is_clean(root: &Path, session: &Session) -> bool {
-    match mv_repo::fsck::fsck(root, &FsckOptions { full: true }, session) {
+    match mv_repo::fsck::fsck(root, &FsckOptions { full: true, sample: None }, session) {
         Ok(report) => report.ok(),
         Err(_) => false,
     }

@@ -83,7 +83,7 @@ impl Lab {
 
     pub(super) fn fsck(&mut self) -> FsckReport {
         let session = self.clock.session();
-        let options = FsckOptions { full: true };
+        let options = FsckOptions { full: true, sample: None };
         mv_repo::fsck::fsck(self.sandbox.root(), &options, &session).unwrap()
     }
 

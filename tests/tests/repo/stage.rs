@@ -436,7 +436,7 @@ fn a_damaged_ledger_is_found_told_and_stands_in_nobody_else_s_way() {
     damage::flip(&pack, 40, 1);
     for full in [true, false] {
         let session = lab.clock.session();
-        let options = mv_repo::fsck::FsckOptions { full };
+        let options = mv_repo::fsck::FsckOptions { full, sample: None };
         let report = mv_repo::fsck::fsck(lab.sandbox.root(), &options, &session).unwrap();
         let ledger: Vec<_> = report.problems.iter().filter(|p| p.kind == "ledger").collect();
         assert_eq!(ledger.len(), 1, "{:?}", report.problems);

@@ -283,7 +283,7 @@ impl Arrival<'_> {
 }
 
 /// The bytes that the disk has, free or not: no file of a version can be larger.
-fn disk_size(path: &std::path::Path) -> Result<u64> {
+pub(crate) fn disk_size(path: &std::path::Path) -> Result<u64> {
     let disk = rustix::fs::statvfs(path)
         .map_err(|e| Error::io("ask for the size of the disk below", path.to_path_buf(), e))?;
     Ok(disk.f_blocks.saturating_mul(disk.f_frsize))

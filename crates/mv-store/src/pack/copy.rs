@@ -55,6 +55,12 @@ impl PieceHashes {
         (start, usize::try_from(PIECE.min(self.len.saturating_sub(start))).unwrap_or(0))
     }
 
+    /// The first and the last piece that a range of bytes lies in; an empty range lies in one.
+    pub(crate) fn touched(&self, start: u64, len: u64) -> (u64, u64) {
+        let last = start.saturating_add(len.max(1) - 1);
+        (start / PIECE, last / PIECE)
+    }
+
     /// Takes the bytes of a piece as the file has them, and puts the new header into the first.
     pub(crate) fn take(&self, piece: u64, bytes: &mut [u8]) {
         let value = |bytes: &[u8]| {

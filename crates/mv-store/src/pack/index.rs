@@ -41,11 +41,6 @@ impl Trailer {
         if u32_at(bytes, 12) != 0 {
             return Err(bad("its trailer has unknown content"));
         }
-        if trailer.bases != 0 {
-            // No encoding of this version has a base.
-            let what = "blocks that are coded against others".to_owned();
-            return Err(Error::Unsupported { what, name: format!("pack {name}") });
-        }
         if trailer.objects > MAX_OBJECTS
             || trailer.blocks > trailer.objects
             || trailer.bases > trailer.blocks
@@ -58,6 +53,12 @@ impl Trailer {
             .and_then(|n| n.checked_add(TRAILER_LEN));
         if trailer.footer_offset < HEADER_LEN || end != Some(file_len) {
             return Err(bad("its length does not match its index"));
+        }
+        // Last, so that a damaged count is told from a newer writer's.
+        if trailer.bases != 0 {
+            // No encoding of this version has a base.
+            let what = "blocks that are coded against others".to_owned();
+            return Err(Error::Unsupported { what, name: format!("pack {name}") });
         }
         Ok(trailer)
     }

@@ -76,7 +76,7 @@ pub(crate) const FULL_PACK: u64 = 3 << 30;
 /// Raw bytes of the largest object that is stored as one block: a tree.
 pub(crate) const MAX_RAW: u64 = 64 << 20;
 /// Raw bytes of the largest chunk.
-pub(crate) const MAX_CHUNK: u64 = 16 << 20;
+pub const MAX_CHUNK: u64 = 16 << 20;
 /// Raw bytes of a block that several objects share, at most.
 pub(crate) const MAX_SHARED: u64 = 1 << 20;
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use super::copy::check_header;
 use super::index::Trailer;
 use super::{Block, HEADER_LEN, PackId, PackIndex, TRAILER_LEN};
 use crate::codec::{self, Encoding};
@@ -141,13 +140,6 @@ impl Pack {
         }
         fetch_index(remote, id, &path)?;
         open_index(home, &path, id)?.ok_or_else(|| Error::Stale { name: id.to_string() })
-    }
-
-    /// Checks the header, which nothing but fsck and an arriving pack needs.
-    pub(crate) fn verify_header(&self, file: &PackFile) -> Result<()> {
-        let mut header = [0; 24];
-        file.read_at(&mut header, 0)?;
-        check_header(&header, self.id)
     }
 
     /// Reads a block's stored bytes.

@@ -12,6 +12,7 @@ use crate::codec::Encoding;
 use crate::error::Result;
 use crate::hash::{Hash, Kind};
 use crate::lanes;
+use crate::list::ListItem;
 use crate::pack::{Block, Home};
 use crate::transport::Source;
 
@@ -99,6 +100,16 @@ impl Store {
     /// # Errors
     /// What fetching gives.
     pub fn read_ahead(&self, kind: Kind, ids: &[Hash]) -> Result<()> {
+        self.fetch_ahead(ids.iter(), kind != Kind::Blob)
+    }
+
+    /// The same for chunks, whose bytes are wanted.
+    pub(super) fn read_ahead_chunks(&self, chunks: &[ListItem]) -> Result<()> {
+        self.fetch_ahead(chunks.iter().map(|chunk| &chunk.id), true)
+    }
+
+    /// `whole` is whether bytes that are stored whole are wanted, not only lists.
+    fn fetch_ahead<'i>(&self, ids: impl Iterator<Item = &'i Hash>, whole: bool) -> Result<()> {
         if self.0.slots.iter().all(|slot| matches!(slot.home, Home::Local(_))) {
             return Ok(());
         }
@@ -106,8 +117,8 @@ impl Store {
         let mut bytes = 0;
         for id in ids {
             let Some(found) = self.locate(id)? else { continue };
-            let whole_blob = kind == Kind::Blob && found.block.encoding != Encoding::List;
-            if whole_blob || matches!(self.0.slots[found.slot].home, Home::Local(_)) {
+            let not_wanted = !whole && found.block.encoding != Encoding::List;
+            if not_wanted || matches!(self.0.slots[found.slot].home, Home::Local(_)) {
                 continue;
             }
             let key = (found.slot, found.place.block);

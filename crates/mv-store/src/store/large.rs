@@ -1,0 +1,162 @@
+//! Large blobs: a list of chunks, read in order and held against the blob's id.
+
+use rayon::prelude::*;
+
+use super::chunks::Chunks;
+use super::{Found, Store, mismatch};
+use crate::codec::Encoding;
+use crate::error::{Error, Result};
+use crate::hash::{BlobHasher, Hash, Kind, id_of};
+use crate::list::{List, ListItem};
+use crate::progress::Task;
+
+/// What a list of chunks is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It adds up to the blob.
+    Sound,
+    /// It adds up to something else.
+    Wrong,
+    /// Not all of what it names is there and sound.
+    Incomplete,
+}
+
+impl Store {
+    /// Makes sure that the list a blob is stored as adds up to the blob. Its nodes are read from this
+    /// snapshot; its chunks, whose ids say what they are, from wherever is nearest. Of a blob that is
+    /// stored whole there is nothing to do.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Cancelled`, `Io`, or what `check` returns.
+    pub fn verify_list(
+        &self,
+        id: &Hash,
+        chunks: &Store,
+        check: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<u64> {
+        let found = self.find_as(Kind::Blob, id)?;
+        if found.block.encoding != Encoding::List {
+            return Ok(0);
+        }
+        let list = self.sound_list(id, &found)?;
+        self.copy_list(id, list, chunks, None, &mut |_| check())
+    }
+
+    /// Streams the chunks of a list, with its nodes from here and its chunks from another store.
+    pub(super) fn copy_list(
+        &self,
+        id: &Hash,
+        list: List,
+        from: &Store,
+        task: Option<&Task>,
+        out: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    ) -> Result<u64> {
+        let mut chunks = Chunks::new(self, list.clone());
+        let mut hasher = BlobHasher::new();
+        let mut written = 0;
+        let mut current = from.decode_window(id, &chunks.next_window()?)?;
+        while !current.is_empty() {
+            task.map_or(Ok(()), Task::check)?;
+            let following = chunks.next_window()?;
+            let (next, emitted) = rayon::join(
+                || from.decode_window(id, &following),
+                || {
+                    current.iter().try_for_each(|piece| {
+                        hasher.update(piece);
+                        written += piece.len() as u64;
+                        if let Some(task) = task {
+                            task.add(piece.len() as u64);
+                        }
+                        out(piece)
+                    })
+                },
+            );
+            emitted?;
+            current = next?;
+        }
+        if hasher.finish() != *id {
+            return Err(self.blame(id, list, from));
+        }
+        Ok(written)
+    }
+
+    /// What a list that was read from somewhere is worth, with its nodes and chunks from here.
+    pub(crate) fn prove(&self, id: &Hash, list: List, task: &Task) -> Result<Proof> {
+        let mut chunks = Chunks::new(self, list);
+        let mut hasher = BlobHasher::new();
+        let next = |chunks: &mut Chunks<'_>| -> Result<Vec<Vec<u8>>> {
+            let window = chunks.next_window()?;
+            self.read_ahead_chunks(&window)?;
+            window.par_iter().map(|item| self.sound_chunk(item)).collect()
+        };
+        loop {
+            task.check()?;
+            match next(&mut chunks) {
+                Err(e) if e.is_corruption() => return Ok(Proof::Incomplete),
+                Err(e) => return Err(e),
+                Ok(window) if window.is_empty() => break,
+                Ok(window) => window.iter().for_each(|piece| hasher.update(piece)),
+            }
+        }
+        Ok(if hasher.finish() == *id { Proof::Sound } else { Proof::Wrong })
+    }
+
+    /// Decodes chunks in parallel. What is wrong with one is told of the blob.
+    fn decode_window(&self, id: &Hash, window: &[ListItem]) -> Result<Vec<Vec<u8>>> {
+        self.read_ahead_chunks(window)?;
+        let told = |item: &ListItem, error| match error {
+            Error::Corrupt { .. } => damaged_chunk(id, &item.id),
+            other => other,
+        };
+        window.par_iter().map(|item| self.chunk(item).map_err(|e| told(item, e))).collect()
+    }
+
+    /// Reads a chunk on its way into a blob that is compared with its id as a whole. Where another
+    /// pack may have a sound copy, the chunk is compared with its own id first.
+    fn chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
+        if self.0.slots.len() > 1 {
+            return self.sound_chunk(item);
+        }
+        self.chunk_at(item, &self.find_as(Kind::Blob, &item.id)?)
+    }
+
+    /// Reads a chunk and compares it with its id.
+    pub(super) fn sound_chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
+        let found = self.find_as(Kind::Blob, &item.id)?;
+        self.sound(Kind::Blob, &item.id, &found, |found| {
+            let bytes = self.chunk_at(item, found)?;
+            let sound = id_of(Kind::Blob, &bytes) == item.id;
+            if sound { Ok(bytes) } else { Err(mismatch(Kind::Blob, &item.id)) }
+        })
+    }
+
+    fn chunk_at(&self, item: &ListItem, found: &Found) -> Result<Vec<u8>> {
+        if found.block.encoding == Encoding::List || found.raw_len() != item.len {
+            return Err(Error::corrupt("chunk", item.id, "it is not what the list says"));
+        }
+        self.bytes_of(found)
+    }
+
+    /// Names the chunk that makes a blob come out wrong.
+    fn blame(&self, id: &Hash, list: List, from: &Store) -> Error {
+        let culprit = || -> Result<Option<Hash>> {
+            let mut chunks = Chunks::new(self, list);
+            while let Some(item) = chunks.next()? {
+                match from.sound_chunk(&item) {
+                    Err(Error::Corrupt { .. }) => return Ok(Some(item.id)),
+                    other => drop(other?),
+                }
+            }
+            Ok(None)
+        };
+        match culprit() {
+            Ok(Some(chunk)) => damaged_chunk(id, &chunk),
+            Ok(None) => mismatch(Kind::Blob, id),
+            Err(e) => e,
+        }
+    }
+}
+
+fn damaged_chunk(id: &Hash, chunk: &Hash) -> Error {
+    Error::corrupt("blob", id, format!("its chunk `{chunk}` is damaged"))
+}
