@@ -99,7 +99,12 @@ fn a_pack_that_is_wanted_travels_whole_under_another_name() {
     let (transfer, packs) = lab.fetch(&lab.closure(&ids)).unwrap();
     assert_eq!((packs.len(), transfer.missing.len()), (1, 0));
     assert!(!lab.packs.contains(&packs[0]));
-    assert!(verify_pack(&lab.path("folder"), packs[0], &task()).unwrap().problems.is_empty());
+    assert!(
+        verify_pack(&Store::open(&lab.path("folder"), &packs), packs[0], &task())
+            .unwrap()
+            .problems
+            .is_empty()
+    );
     adopt(&lab.path("folder"), &lab.path("here"), &packs).unwrap();
     assert!(packs_below(&lab.path("folder")).unwrap().is_empty());
     let here = Store::open(&lab.path("here"), &packs);
@@ -207,10 +212,7 @@ fn packs_are_sent_under_names_that_are_never_used_twice() {
             Store::open_remote(Arc::clone(&target), &lab.path("folder"), &packs, &lab.nonces);
         assert!(ids.iter().all(|id| there.contains(id)));
         assert!(
-            packs.iter().all(|p| verify_pack(&lab.path("target"), *p, &task())
-                .unwrap()
-                .problems
-                .is_empty())
+            packs.iter().all(|p| verify_pack(&there, *p, &task()).unwrap().problems.is_empty())
         );
     }
     assert_eq!(names.len(), 2);

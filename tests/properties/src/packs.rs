@@ -81,8 +81,12 @@ fn check(bytes: &[u8], expected: Option<&Objects>) {
     let name = PackId(id_of(Kind::Blob, bytes));
     let root = Root::with(&name, bytes);
     let store = Store::open(&root.path, &[name]);
-    let found =
-        verify_pack(&root.path, name, &Progress::new().task("verify", Unit::Bytes)).unwrap();
+    let found = verify_pack(
+        &Store::open(&root.path, &[name]),
+        name,
+        &Progress::new().task("verify", Unit::Bytes),
+    )
+    .unwrap();
     let sound = found.problems.is_empty();
     let counted = store.packs().map(|packs| packs[0].objects as usize);
     assert!(counted.is_ok() || !sound);

@@ -24,7 +24,6 @@ use super::remote::There;
 use super::{Findings, FsckOptions, FsckReport, OPERATION, Subject, examine_again, working};
 use crate::depot::Depot;
 use crate::error::{Error, Result};
-use crate::gc::retire_remote;
 use crate::maintain;
 use crate::remotes;
 use crate::repo::Repo;
@@ -151,7 +150,7 @@ pub fn repair_remote(repo: &Repo, name: &str, session: &Session) -> Result<Repai
     store_fs::sweep_dir(&scratch);
     let old = outcome.retired.clone();
     if !(old.is_empty() && new.is_empty()) {
-        match retire_remote(&mut remote, OPERATION, &old, &[], &new, NEVER, session) {
+        match maintain::retire_remote(&mut remote, OPERATION, &old, &[], &new, NEVER, session) {
             Err(Error::Graph(mv_graph::Error::LostRace { generation })) => {
                 return Err(Error::LostRace { generation });
             }

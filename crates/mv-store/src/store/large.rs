@@ -114,10 +114,17 @@ impl Store {
     /// Reads a chunk on its way into a blob that is compared with its id as a whole. Where another
     /// pack may have a sound copy, the chunk is compared with its own id first.
     fn chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
-        if self.0.slots.len() > 1 {
+        let found = self.find_as(Kind::Blob, &item.id)?;
+        if self.has_twin(&item.id, found.slot) {
             return self.sound_chunk(item);
         }
-        self.chunk_at(item, &self.find_as(Kind::Blob, &item.id)?)
+        self.chunk_at(item, &found)
+    }
+
+    /// Whether another pack has the object as well. Costs a search in each pack.
+    fn has_twin(&self, id: &Hash, slot: usize) -> bool {
+        let others = (0..self.0.slots.len()).filter(|other| *other != slot);
+        others.into_iter().any(|other| self.locate_in(other, id).is_ok_and(|found| found.is_some()))
     }
 
     /// Reads a chunk and compares it with its id.
