@@ -84,7 +84,15 @@ impl Source for PackFile {
         match self {
             PackFile::Local { file, path, .. } => fs::read_at(file, path, buffer, offset),
             PackFile::Remote { transport, name, .. } => {
-                let bytes = transport.read_range(name, offset, buffer.len() as u64)?;
+                let read = transport.read_range(name, offset, buffer.len() as u64);
+                let bytes = read.map_err(|error| match error {
+                    // Its index was read, so it was there.
+                    Error::Absent { .. } => {
+                        let id = name.rsplit('/').next().unwrap_or_default();
+                        Error::Stale { name: id.to_owned() }
+                    }
+                    other => other,
+                })?;
                 if bytes.len() != buffer.len() {
                     return Err(Error::corrupt("pack", name, "it ends too early"));
                 }
