@@ -5,6 +5,9 @@
 //! All that an actor does follows from the replies that it got. So the objects on the remote, the
 //! deletions under way and the replies that each actor got make up the whole state, and a run that
 //! comes to a state that was seen before, with no more leeway than then, ends there.
+//!
+//! A request that commutes with whatever others may do, such as reading a record that is there, is
+//! not held up: it happens at once, and only what may become of it is tried.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -231,6 +234,7 @@ struct Search<'a> {
     bounds: &'a Bounds,
     stage: Stage,
     judge: Judge<'a>,
+    collects: bool,
     /// The leeway with which a state was seen. None: every run goes to its end.
     seen: Option<HashMap<u64, Vec<Left>>>,
     report: Report,
@@ -261,6 +265,7 @@ impl<'a> Search<'a> {
             bounds,
             stage: Stage::new(scenario.actors.len()),
             judge: Judge::new(scenario),
+            collects: scenario.collects(),
             seen: Some(HashMap::new()),
             report: Report::default(),
         }
@@ -425,6 +430,10 @@ impl<'a> Search<'a> {
             }
             break;
         }
+        if let Some((seat, op)) = waiting.iter().find(|(_, op)| self.commutes(run, op)) {
+            let fates = self.fates(run, *seat, op);
+            return Ok(fates.into_iter().map(|fate| Choice::Actor(*seat, fate)).collect());
+        }
         waiting.sort_by_key(|(seat, _)| (run.last != Some(*seat), *seat));
         let going_on = waiting.first().is_some_and(|(seat, _)| run.last == Some(*seat));
         for (turn, (seat, op)) in waiting.iter().enumerate() {
@@ -436,6 +445,19 @@ impl<'a> Search<'a> {
         }
         choices.extend((0..run.later.len()).map(Choice::Lands));
         Ok(choices)
+    }
+
+    /// Whether nothing that another actor does makes a difference to a request, nor the other way
+    /// round. Records that are there stay; so do packs, where nobody cleans up.
+    fn commutes(&self, run: &Run, op: &Op) -> bool {
+        match op {
+            Op::Read(name) | Op::ReadRange(name, ..) | Op::ReadEnd(name, _) | Op::Stat(name) => {
+                let lasting = !name.starts_with("packs/") || !self.collects;
+                lasting && run.memory.objects().contains_key(name)
+            }
+            Op::Upload(..) => !self.collects,
+            _ => false,
+        }
     }
 
     /// What may become of a request.
@@ -496,7 +518,8 @@ impl<'a> Search<'a> {
                 _ => return Err("nobody waits there".to_owned()),
             }
         };
-        if stopped {
+        let at_once = self.commutes(run, &op);
+        if stopped && !at_once {
             run.left.preemptions = run.left.preemptions.saturating_sub(1);
         }
         if fate.is_late() {
@@ -507,7 +530,9 @@ impl<'a> Search<'a> {
         // What an acknowledged deletion leaves behind is no failure of whoever asked for it.
         let hears_of_it = !matches!(fate, Fate::Done | Fate::Stale(_) | Fate::Later);
         run.disturbed[seat] |= hears_of_it;
-        run.last = Some(seat);
+        if !at_once {
+            run.last = Some(seat);
+        }
         let how = match fate {
             Fate::Done => String::new(),
             other => format!(": {other:?}"),
@@ -549,6 +574,9 @@ impl<'a> Search<'a> {
         if !op.changes() {
             return Ok(run.memory.apply(op));
         }
+        if matches!(op, Op::Delete(name) if name.starts_with("state/")) {
+            return Err("a record is deleted, which was taken to stay".to_owned());
+        }
         let folder = op.name().rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         let above = folder.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
         let before = [folder, above].map(|prefix| (run.memory.names(&prefix), prefix));
@@ -589,7 +617,9 @@ impl<'a> Search<'a> {
                     self.judge.after_all(&run.memory)?;
                     self.judge.kept(seat)?;
                 }
-                Doing::Ended(Err(e)) if (self.scenario.actors[seat].may_fail)(&e) => {}
+                Doing::Ended(Err(e)) if (self.scenario.actors[seat].may_fail)(&e) => {
+                    self.judge.given_up(seat)?;
+                }
                 Doing::Ended(Err(e)) => return Err(format!("{name} fails again: {e}")),
                 _ => return Err(format!("{name} does not end")),
             }

@@ -214,6 +214,14 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What an actor failed to do was done before, if it cannot be done twice.
+    pub(super) fn given_up(&self, seat: usize) -> Verdict {
+        match self.scenario.actors[seat].promise {
+            Promise::Gone(_) => self.kept(seat),
+            _ => Ok(()),
+        }
+    }
+
     /// All have gone home: a clone works and is sound, and gc finds everything that is of no use.
     pub(super) fn verdict(&mut self, memory: &Arc<Memory>) -> Verdict {
         let key = {

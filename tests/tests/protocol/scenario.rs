@@ -81,6 +81,11 @@ impl Actor {
         self.tries = tries;
         self
     }
+
+    pub(super) fn may_fail(mut self, may_fail: fn(&Error) -> bool) -> Actor {
+        self.may_fail = may_fail;
+        self
+    }
 }
 
 pub(super) struct Scenario {
@@ -108,6 +113,11 @@ pub(super) fn never(_: &Error) -> bool {
 /// Another push to the same branch came first.
 pub(super) fn behind(e: &Error) -> bool {
     matches!(e, Error::Behind { .. })
+}
+
+/// An earlier try did it already.
+fn deleted_before(e: &Error) -> bool {
+    matches!(e, Error::Graph(mv_graph::Error::UnknownRevision { .. }))
 }
 
 /// A pack went while it was read, and the command can be repeated.
@@ -169,6 +179,13 @@ impl Workshop {
         root
     }
 
+    /// A copy of a repository, as it is now.
+    pub(super) fn copy(&mut self, root: &Path, name: &str) -> PathBuf {
+        let copy = self.dir.path().join("prepared").join(name);
+        link(root, &copy);
+        copy
+    }
+
     /// A version with these files; each has content that follows from its name.
     pub(super) fn commit(&mut self, root: &Path, files: &[&str]) -> Hash {
         for file in files {
@@ -206,6 +223,15 @@ impl Workshop {
         mv_repo::push::push(&repo, &options, &session).unwrap();
     }
 
+    /// Deletes a branch of the remote while nobody looks.
+    pub(super) fn deleted(&mut self, root: &Path, branch: &str) {
+        let session = self.session();
+        let repo = Repo::open(root, &session).unwrap();
+        let refs = vec![branch.to_owned()];
+        let options = PushOptions { refs, delete: true, ..PushOptions::default() };
+        mv_repo::push::push(&repo, &options, &session).unwrap();
+    }
+
     fn actor(&self, name: &'static str, act: Act, prepared: &Path) -> Actor {
         Actor {
             name,
@@ -234,7 +260,7 @@ impl Workshop {
         let refs = vec![branch.to_owned()];
         let options = PushOptions { refs, delete: true, ..PushOptions::default() };
         let promise = Promise::Gone(branch.to_owned());
-        Actor { promise, ..self.actor("deleter", Act::Push(options), root) }
+        Actor { promise, may_fail: deleted_before, ..self.actor("deleter", Act::Push(options), root) }
     }
 
     pub(super) fn gc(&mut self, name: &'static str, rounds: usize) -> Actor {
@@ -269,12 +295,29 @@ impl Scenario {
     /// Puts an actor's repository back to what it was.
     pub(super) fn reset(&self, seat: usize) {
         let actor = &self.actors[seat];
-        if actor.home.exists() {
+        // Whoever only writes to the remote changes nothing else of its own repository.
+        let writes_there = !matches!(actor.act, Act::Clone | Act::Fetch);
+        let parts: &[&str] = match writes_there && actor.home.exists() {
+            true => &[".mv/state", ".mv/remotes"],
+            false => &[".mv"],
+        };
+        for part in parts {
+            let (from, to) = (actor.prepared.join(part), actor.home.join(part));
+            if to.exists() {
+                fs::remove_dir_all(&to).unwrap();
+            }
+            if from.exists() {
+                link(&from, &to);
+            }
+        }
+        if matches!(actor.act, Act::Clone) && actor.home.exists() {
             fs::remove_dir_all(&actor.home).unwrap();
         }
-        if actor.prepared.exists() {
-            link(&actor.prepared.join(".mv"), &actor.home.join(".mv"));
-        }
+    }
+
+    /// Whether anybody deletes packs.
+    pub(super) fn collects(&self) -> bool {
+        self.actors.iter().any(|actor| matches!(actor.act, Act::Gc(_) | Act::Repack))
     }
 
     /// An actor's part.

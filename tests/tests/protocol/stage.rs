@@ -37,10 +37,12 @@ pub(super) struct Stage {
     threads: Vec<Sender<Part>>,
 }
 
-#[derive(Default)]
 struct Board {
     seats: Mutex<Vec<Doing>>,
-    moved: Condvar,
+    /// For the director: an actor stopped.
+    stopped: Condvar,
+    /// For each actor: it was told something.
+    told: Vec<Condvar>,
 }
 
 impl Board {
@@ -48,16 +50,21 @@ impl Board {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, seat: usize, doing: Doing) {
+    /// An actor stops.
+    fn stop(&self, seat: usize, doing: Doing) {
         self.seats()[seat] = doing;
-        self.moved.notify_all();
+        self.stopped.notify_one();
     }
 
     /// Sleeps until the seats are as `ready` says.
-    fn wait(&self, ready: impl Fn(&[Doing]) -> bool) -> MutexGuard<'_, Vec<Doing>> {
+    fn wait(
+        &self,
+        moved: &Condvar,
+        ready: impl Fn(&[Doing]) -> bool,
+    ) -> MutexGuard<'_, Vec<Doing>> {
         let mut seats = self.seats();
         while !ready(&seats) {
-            seats = self.moved.wait(seats).unwrap_or_else(PoisonError::into_inner);
+            seats = moved.wait(seats).unwrap_or_else(PoisonError::into_inner);
         }
         seats
     }
@@ -91,8 +98,9 @@ impl Gate for Door {
             return self.memory.apply(&op);
         }
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.board.set(self.seat, Doing::Waiting(op));
-        let mut seats = self.board.wait(|seats| matches!(seats[self.seat], Doing::Told(_)));
+        self.board.stop(self.seat, Doing::Waiting(op));
+        let told = &self.board.told[self.seat];
+        let mut seats = self.board.wait(told, |seats| matches!(seats[self.seat], Doing::Told(_)));
         let told = std::mem::replace(&mut seats[self.seat], Doing::Running);
         drop(seats);
         match told {
@@ -106,8 +114,11 @@ impl Stage {
     /// Threads for so many actors. Each computes alone, so that what it does follows from what it
     /// is told.
     pub(super) fn new(actors: usize) -> Stage {
-        let board = Arc::new(Board::default());
-        board.seats().resize_with(actors, || Doing::Killed);
+        let board = Arc::new(Board {
+            seats: Mutex::new((0..actors).map(|_| Doing::Killed).collect()),
+            stopped: Condvar::new(),
+            told: (0..actors).map(|_| Condvar::new()).collect(),
+        });
         let thread = |seat: usize| {
             let (sender, parts) = channel::<Part>();
             let board = Arc::clone(&board);
@@ -124,7 +135,7 @@ impl Stage {
                             Doing::Ended(Err(mv_repo::Error::Policy { what: format!("PANIC {text}") }))
                         }
                     };
-                    board.set(seat, ended);
+                    board.stop(seat, ended);
                 }
             });
             sender
@@ -141,19 +152,20 @@ impl Stage {
 
     /// An actor begins its part.
     pub(super) fn begin(&self, seat: usize, part: Part) {
-        self.board.set(seat, Doing::Running);
+        self.board.seats()[seat] = Doing::Running;
         self.threads[seat].send(part).unwrap();
     }
 
     /// Waits until nobody acts; what each is doing then.
     pub(super) fn still(&self) -> MutexGuard<'_, Vec<Doing>> {
-        self.board.wait(|seats| {
+        self.board.wait(&self.board.stopped, |seats| {
             !seats.iter().any(|doing| matches!(doing, Doing::Running | Doing::Told(_)))
         })
     }
 
     pub(super) fn tell(&self, seat: usize, cue: Cue) {
-        self.board.set(seat, Doing::Told(cue));
+        self.board.seats()[seat] = Doing::Told(cue);
+        self.board.told[seat].notify_one();
     }
 
     /// Ends the performance, whatever anybody was about to do.
