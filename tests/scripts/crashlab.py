@@ -8,7 +8,7 @@ is mounted again and judged. What must hold is the reliability contract: `fsck -
 version that was acknowledged is there, every version comes out byte for byte in an empty directory,
 and the next commit works without any repair.
 
-    crashlab.py PATH/TO/mver [--fs ext4,xfs] [--scenario commit,init,checkout,force,gc] [--no-power]
+    crashlab.py PATH/TO/mver [--fs ext4,xfs] [--scenario commit,init,checkout,force,merge,stage,gc,push,pull,clone,remote-gc] [--no-power]
 
 Needs root, Linux, strace, loop mounts, mkfs.ext4 or mkfs.xfs. Takes a few minutes.
 """
@@ -412,6 +412,146 @@ class Stage(Scenario):
         self.goes_on(root)
 
 
+class Push(Scenario):
+    """Project and remote on one disk: wherever a push was stopped, both are sound, and a second push ends it."""
+
+    name = "push"
+    action = ["push"]
+
+    def prepare(self, root):
+        self.mv(root, "init", "--name", "lab")
+        fill(root, 1, count=1)
+        self.first = self.commit(root, "first")
+        self.mv(root, "remote", "add", "origin", "../remote")
+        self.mv(root, "push")
+        fill(root, 2, count=2)
+        self.second = self.commit(root, "second")
+        self.mv(root, "tag", "v1.0.0")
+
+    def cloned(self, root):
+        """The head of a fresh clone of the remote, checked whole."""
+        with tempfile.TemporaryDirectory() as copy:
+            copy = pathlib.Path(copy) / "clone"
+            self.mv(root, "clone", str(root.parent / "remote"), str(copy))
+            self.sound(copy)
+            head = self.mv.json(copy, "status")["head"]
+            if content(copy) != self.versions[head]:
+                raise Failed(f"a clone differs: {compare(copy, self.versions[head])}")
+            return head
+
+    def judge(self, root, acknowledged):
+        self.sound(root)
+        if self.cloned(root) != self.second and acknowledged:
+            raise Failed("an acknowledged push is lost")
+        self.mv(root, "push")
+        if self.cloned(root) != self.second:
+            raise Failed("a second push does not end it")
+        self.comes_out(root, self.versions)
+        self.goes_on(root)
+
+
+class Pull(Push):
+    """Versions of somebody else arrive whole or not at all."""
+
+    name = "pull"
+    action = ["pull"]
+
+    def prepare(self, root):
+        other = root.parent / "other"
+        other.mkdir()
+        self.mv(other, "init", "--name", "lab")
+        fill(other, 1, count=1)
+        self.first = self.commit(other, "first")
+        self.mv(other, "remote", "add", "origin", "../remote")
+        self.mv(other, "push")
+        self.mv(root.parent, "clone", "remote", str(root))
+        fill(other, 2, count=2)
+        self.second = self.commit(other, "second")
+        self.mv(other, "tag", "v1.0.0")
+        self.mv(other, "push")
+
+    def judge(self, root, acknowledged):
+        self.sound(root)
+        if self.mv.json(root, "status")["head"] != self.second and acknowledged:
+            raise Failed("an acknowledged pull is lost")
+        self.mv(root, "pull")
+        if content(root) != self.versions[self.second]:
+            raise Failed(f"a second pull does not end it: {compare(root, self.versions[self.second])}")
+        self.comes_out(root, self.versions)
+        self.goes_on(root)
+
+
+class Clone(Push):
+    """A clone that was stopped is no repository, or says that it is not finished; again ends it."""
+
+    name = "clone"
+    action = ["clone", "../remote", "."]
+
+    def prepare(self, root):
+        other = root.parent / "other"
+        other.mkdir()
+        self.mv(other, "init", "--name", "lab")
+        fill(other, 1, count=2)
+        self.second = self.commit(other, "first")
+        self.mv(other, "remote", "add", "origin", "../remote")
+        self.mv(other, "push")
+
+    def judge(self, root, acknowledged):
+        status = self.mv(root, "--json", "status", check=False)
+        if status.returncode == 0:
+            status = json.loads(status.stdout)
+            whole = content(root) == self.versions[self.second]
+            if not whole and not status["unfinished"]:
+                raise Failed("a part of a clone passes for a clone")
+        elif acknowledged:
+            raise Failed("an acknowledged clone is lost")
+        if not acknowledged:
+            done = self.mv(root, *self.action, check=False)
+            if done.returncode and "already" not in done.stderr:
+                raise Failed(f"a second clone fails: {done.stderr}")
+        self.sound(root)
+        self.comes_out(root, self.versions)
+        status = self.mv.json(root, "status")
+        if status["unfinished"]:
+            self.mv(root, "checkout", "--force", "HEAD")
+        if content(root) != self.versions[self.second]:
+            raise Failed(f"the clone differs: {compare(root, self.versions[self.second])}")
+        self.goes_on(root)
+
+
+class RemoteGc(Push):
+    """A gc of the remote, stopped anywhere, costs no version."""
+
+    name = "remote-gc"
+    action = ["gc", "--remote", "origin", "--apply", "--grace", "0s", "--keep-last", "0"]
+
+    def prepare(self, root):
+        self.mv(root, "init", "--name", "lab")
+        fill(root, 1, count=1)
+        self.commit(root, "first")
+        self.mv(root, "remote", "add", "origin", "../remote")
+        self.mv(root, "push")
+        self.mv(root, "checkout", "-b", "side")
+        fill(root, 3, count=1)
+        self.commit(root, "side")
+        self.mv(root, "push")
+        self.mv(root, "checkout", "main")
+        self.mv(root, "push", "origin", "--delete", "side")
+        fill(root, 2, count=2)
+        self.second = self.commit(root, "second")
+        self.mv(root, "push")
+
+    def judge(self, root, acknowledged):
+        self.sound(root)
+        for _ in range(2):
+            if self.cloned(root) != self.second:
+                raise Failed("the remote lost a version")
+            self.mv(root, *self.action)
+        self.mv(root, "push")
+        self.comes_out(root, self.versions)
+        self.goes_on(root)
+
+
 def stop_at(program, root, action, calls, n):
     """Runs the command; kills it at its n-th call of these. Returns its exit code, or none."""
     args = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", f"trace={calls}"]
@@ -469,11 +609,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("mver", type=pathlib.Path)
     parser.add_argument("--fs", default="ext4,xfs")
-    parser.add_argument("--scenario", default="commit,init,checkout,force,merge,stage,gc")
+    parser.add_argument("--scenario", default="commit,init,checkout,force,merge,stage,gc,push,pull,clone,remote-gc")
     parser.add_argument("--most", type=int, default=60, help="points of one kind of call")
     parser.add_argument("--no-power", action="store_true", help="only kill, as kill -9 does")
     options = parser.parse_args()
-    scenarios = {s.name: s for s in (Commit, Init, Checkout, Force, Merge, Stage, Gc)}
+    scenarios = {s.name: s for s in (Commit, Init, Checkout, Force, Merge, Stage, Gc, Push, Pull, Clone, RemoteGc)}
     bad = 0
     with tempfile.TemporaryDirectory() as home:
         for kind in options.fs.split(","):

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test library fails by panicking")]
 
 pub mod damage;
+mod faulty_server;
 mod files;
 pub mod forge;
 pub mod memory_transport;
@@ -14,6 +15,7 @@ mod random;
 mod sandbox;
 mod session;
 
+pub use faulty_server::{FaultyServer, Logged, Trick, When};
 pub use files::{Files, Node, write_node};
 pub use random::Random;
 pub use sandbox::{Output, Sandbox};

@@ -1,10 +1,13 @@
 //! What every command needs: streams, directory, progress, a session, the repository.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mv_graph::{DayEdge, RefName, Time};
+use mv_remote::Settings;
 use mv_repo::{Connector, PathArg, Repo, Session, Surroundings};
 use mv_store::{Nonces, Progress};
 
@@ -109,9 +112,20 @@ impl<'h> Context<'h> {
             uid: self.host.uid,
             trust_any_owner: self.host.variable("MV_TRUST_ANY_OWNER").is_some_and(|v| v != "0"),
             surroundings: self.surroundings(),
-            connector: Connector::directories(),
+            connector: self.connector(),
             progress: self.progress.clone(),
         })
+    }
+
+    /// How remotes are reached; credentials come from the environment and are kept nowhere.
+    fn connector(&self) -> Connector {
+        let text = |(name, value): (&OsString, &OsString)| {
+            Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
+        };
+        let variables: HashMap<String, String> =
+            self.host.variables.iter().filter_map(text).collect();
+        let settings = Settings::new(move |name| variables.get(name).cloned());
+        Connector::new(Arc::new(move |url| mv_remote::open(url, &settings)))
     }
 
     /// What the shell and the machine tell of the environment; nothing else of the variables is

@@ -30,6 +30,21 @@ mod text_diff;
 mod ui;
 mod value_table;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    //! A door for fuzz targets only: the whole command is too slow to reach the inner function.
+
+    use crate::{text_diff, ui};
+
+    /// The difference of two texts, without colours, and how many lines were added and removed.
+    #[must_use]
+    pub fn text_diff(from: &str, to: &str, context: u32) -> (Vec<String>, u32, u32) {
+        let (lines, counts) = text_diff::unified(from, to, context, ui::Paint::plain());
+        (lines, counts.added, counts.removed)
+    }
+}
+
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 

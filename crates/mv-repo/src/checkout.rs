@@ -96,7 +96,21 @@ pub fn checkout(
     session: &Session,
 ) -> Result<CheckoutOutcome> {
     let _lock = repo.lock()?;
-    let repo = &repo.fresh(session)?;
+    checkout_locked(&repo.fresh(session)?, options, session)
+}
+
+/// `origin/NAME` when exactly one remote has a branch of that name.
+fn only_tracked(repo: &Repo, name: &str) -> Option<String> {
+    let mut tracked = repo.state().tracking.iter().filter(|t| t.branch.as_str() == name);
+    let found = tracked.next()?;
+    tracked.next().is_none().then(|| format!("{}/{name}", found.remote))
+}
+
+fn checkout_locked(
+    repo: &Repo,
+    options: &CheckoutOptions,
+    session: &Session,
+) -> Result<CheckoutOutcome> {
     let text = options.target.as_deref();
     let existing = text.and_then(|t| repo.state().branch(t));
     if let Some(new) = &options.create_branch
@@ -107,11 +121,21 @@ pub fn checkout(
     {
         return branch_here(repo, new, session);
     }
-    let target = match existing {
-        Some(branch) => branch.target,
-        None => repo.resolve(text.unwrap_or("HEAD"), session)?,
-    };
     let name = text.unwrap_or("HEAD");
+    let target = match (existing, repo.resolve(name, session)) {
+        (Some(branch), _) => branch.target,
+        (None, Err(Error::Graph(mv_graph::Error::UnknownRevision { .. })))
+            if options.create_branch.is_none() && only_tracked(repo, name).is_some() =>
+        {
+            // A branch that only a remote has becomes one here, unless only files of it are wanted.
+            let whole = options.only.is_empty() && options.paths.is_empty();
+            let create_branch = if whole { Some(RefName::parse(name)?) } else { None };
+            let target = only_tracked(repo, name);
+            let options = CheckoutOptions { target, create_branch, ..options.clone() };
+            return checkout_locked(repo, &options, session);
+        }
+        (None, found) => found?,
+    };
     if !options.only.is_empty() || !options.paths.is_empty() {
         if options.create_branch.is_some() {
             return Err(Error::invalid("option", "`-b` does not go with `--only` or paths"));

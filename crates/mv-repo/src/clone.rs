@@ -25,6 +25,9 @@ use crate::repo::Repo;
 use crate::session::Session;
 use crate::tracking::remember_seen;
 
+/// How often a clone begins anew because the remote's packs were exchanged meanwhile.
+const TURNS: u32 = 64;
+
 /// What to clone, and how much of it.
 #[derive(Clone, Debug)]
 pub struct CloneOptions {
@@ -80,11 +83,22 @@ pub fn clone(options: &CloneOptions, session: &Session) -> Result<CloneOutcome> 
         accept_rewind: false,
         single_writer: false,
     };
-    let remote = Remote::connect(&layout, &known, &session.connector, &session.nonces)?;
-    let state = remote.state()?.clone();
+    let mut remote = Remote::connect(&layout, &known, &session.connector, &session.nonces)?;
     let partial = partial(options);
-    let arrived = fetch(&layout, &remote, &state, partial.as_ref(), session)?;
+    let mut turn = 0;
+    let (state, arrived) = loop {
+        let state = remote.state()?.clone();
+        match fetch(&layout, &remote, &state, partial.as_ref(), session) {
+            // Somebody's gc dropped a pack while it was read: the newest record knows better, and
+            // what has arrived stays.
+            Err(Error::Store(mv_store::Error::Stale { .. })) if turn < TURNS => turn += 1,
+            other => break (state, other?),
+        }
+        session.progress.check()?;
+        remote.refresh(session)?;
+    };
     begin(&root, &layout, &remote, &state, partial, arrived.packs, options, session)?;
+    remote.keep_record(session);
     remote.forget_old_indexes();
     let refs = state.branches.len() + state.tags.len() + state.stages.len();
     let mut outcome = CloneOutcome {

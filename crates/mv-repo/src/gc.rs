@@ -15,7 +15,7 @@ use mv_store::{Hash, Kind, PackId, Store, Unit, Written};
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
-use crate::maintain::{self, KEEP_RECORDS, READERS_GRACE, Retirement, expired};
+use crate::maintain::{self, KEEP_RECORDS, READERS_GRACE, expired};
 use crate::remote::Remote;
 use crate::remotes;
 use crate::repo::Repo;
@@ -367,37 +367,14 @@ impl RemoteGc {
         if !plan.is_empty() || !self.remote.state()?.deleting.is_empty() {
             let grace = plan.grace.min(READERS_GRACE);
             let new = &written.packs;
-            retire_remote(&mut self.remote, "gc", &old, &plan.orphans, new, grace, session)?;
+            let (orphans, remote) = (&plan.orphans, &mut self.remote);
+            maintain::retire_remote(remote, "gc", &old, orphans, new, grace, session)?;
             outcome.count(plan, self.remote.state()?, written.stored_bytes);
         }
         outcome.records_pruned = prune_remote(&self.remote, session)?;
         self.remote.forget_old_indexes();
         Ok(outcome)
     }
-}
-
-/// Publishes a record on a remote in which `new` packs stand for `old` ones, then deletes what it
-/// says is being deleted. The same steps as here, see [`maintain::retire`].
-pub(crate) fn retire_remote(
-    remote: &mut Remote,
-    operation: &str,
-    old: &[PackId],
-    orphans: &[PackId],
-    new: &[PackId],
-    grace: Duration,
-    session: &Session,
-) -> Result<()> {
-    let base = remote.state()?.clone();
-    let gone = maintain::gone(&base, &*remote.transport)?;
-    let actor = Some(session.author.clone());
-    let mut next = base.next(operation, session.nonces.next(), session.now, actor);
-    next.add_packs(new);
-    Retirement { old, orphans, gone: &gone, now: session.now, grace }.apply(&mut next);
-    remote.publish(next, session)?;
-    for retired in &remote.state()?.deleting {
-        remote.transport.delete(&retired.pack.file_name())?;
-    }
-    Ok(())
 }
 
 /// Deletes the oldest records there, beyond those that others may go on from.

@@ -88,6 +88,10 @@ pub mod fsck;
 pub mod gc;
 pub mod repack;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use error::{Error, Result};
 pub use remote::{Address, Connect, Connector};
 pub use repo::{InitOptions, InitOutcome, PathArg, Repo};

@@ -16,6 +16,7 @@ use mv_store::{
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
+use crate::remote::Remote;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::unfinished::Unfinished;
@@ -117,6 +118,30 @@ pub(crate) fn quietly(
         keep_cursor(state, &before.state);
         edit(state)
     })
+}
+
+/// Publishes a record on a remote in which `new` packs stand for `old` ones, then deletes what it
+/// says is being deleted. The same steps as here, see [`retire`].
+pub(crate) fn retire_remote(
+    remote: &mut Remote,
+    operation: &str,
+    old: &[PackId],
+    orphans: &[PackId],
+    new: &[PackId],
+    grace: Duration,
+    session: &Session,
+) -> Result<()> {
+    let base = remote.state()?.clone();
+    let gone = gone(&base, &*remote.transport)?;
+    let actor = Some(session.author.clone());
+    let mut next = base.next(operation, session.nonces.next(), session.now, actor);
+    next.add_packs(new);
+    Retirement { old, orphans, gone: &gone, now: session.now, grace }.apply(&mut next);
+    remote.publish(next, session)?;
+    for retired in &remote.state()?.deleting {
+        remote.transport.delete(&retired.pack.file_name())?;
+    }
+    Ok(())
 }
 
 /// A record of upkeep is no operation of the user's: undo passes over it.

@@ -41,7 +41,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let done = if self.done { "yes" } else { "no" };
         let boot = self.boot_id.replace(char::is_control, " ");
         let operation = self.operation.replace(char::is_control, " ");
@@ -53,7 +53,7 @@ impl Mark {
         format!("{text}check {check}\n").into_bytes()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Mark> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Mark> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut lines = text.lines().skip(1);
         let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');

@@ -5,7 +5,6 @@ use mv_store::{Unit, plan_repack};
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
-use crate::gc::retire_remote;
 use crate::maintain::{self, READERS_GRACE};
 use crate::remotes;
 use crate::repo::Repo;
@@ -50,7 +49,7 @@ pub fn repack_remote(repo: &Repo, name: Option<&str>, session: &Session) -> Resu
     let gathered = gather(&Depot::There(&remote, repo), session)?;
     let Some((plan, written)) = gathered else { return Ok(RepackOutcome::default()) };
     let (old, new) = (&plan.packs, &written.packs);
-    match retire_remote(&mut remote, "repack", old, &[], new, READERS_GRACE, session) {
+    match maintain::retire_remote(&mut remote, "repack", old, &[], new, READERS_GRACE, session) {
         Err(Error::Graph(mv_graph::Error::LostRace { generation })) => {
             Err(Error::LostRace { generation })
         }

@@ -6,11 +6,12 @@
 //! what a forced operation overwrote comes back from its saved version. The ledgers of stages are
 //! never taken back: a stage that was moved is moved again, which its ledger says.
 
-use mv_graph::{MoveKind, State, chain};
+use mv_graph::{MoveKind, State, Tag, chain};
 use mv_store::Hash;
 
 use crate::checkout::{CheckoutOutcome, Local, Switch, run};
 use crate::error::{Error, Result};
+use crate::remote::last_state;
 use crate::repo::Repo;
 use crate::saved::Overlay;
 use crate::session::Session;
@@ -128,6 +129,23 @@ fn nothing(verb: &str) -> Error {
     Error::Policy { what: format!("there is nothing to {verb}") }
 }
 
+/// The number of a semantic version that a remote has seen is never used again, whatever is undone
+/// here: its tag leaves a tombstone.
+fn keep_shared_numbers(repo: &Repo, before: &[Tag], state: &mut State) {
+    let remotes: Vec<State> = repo
+        .state()
+        .remotes
+        .iter()
+        .filter_map(|seen| last_state(repo.layout(), &seen.remote))
+        .collect();
+    for tag in before.iter().filter(|tag| tag.is_semver()) {
+        let shared = remotes.iter().any(|remote| remote.tag(tag.name.as_str()).is_some());
+        if shared && state.tag(tag.name.as_str()).is_none() {
+            state.set_tag(Tag { target: None, ..tag.clone() });
+        }
+    }
+}
+
 /// The state of a generation; none when it is not kept any more or never was.
 fn at(repo: &Repo, generation: u64) -> Result<Option<State>> {
     if generation == repo.state().generation {
@@ -172,6 +190,7 @@ impl Step {
             state.head = self.goal.head.clone();
             state.branches = self.goal.branches.clone();
             state.tags = self.goal.tags.clone();
+            keep_shared_numbers(repo, &now.tags, state);
             state.stages = followed.stages.clone();
             state.add_packs(&followed.packs);
             state.cursor = self.goal.cursor;

@@ -280,7 +280,7 @@ impl Unfinished {
         format!("merge of {}: {left}", self.labels.theirs)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut text = format!(
             "merge\nours {}\ntheirs {}\nleft {}\nafter {}\nlabel-ours {}\nlabel-theirs {}\n",
             self.ours, self.theirs, self.left, self.after, self.labels.ours, self.labels.theirs
@@ -301,7 +301,7 @@ impl Unfinished {
         format!("{text}check {check}\n").into_bytes()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Unfinished> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Unfinished> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut lines = text.lines().skip(1).peekable();
         let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');

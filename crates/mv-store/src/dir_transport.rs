@@ -76,6 +76,15 @@ fn absent<T>(name: &str, outcome: Result<T>) -> Result<T> {
     }
 }
 
+/// Refuses a range that leaves the file.
+fn check_end(file: &fs::File, path: &Path, start: u64, len: u64) -> Result<()> {
+    let size = file.metadata().at("stat", path)?.len();
+    if start.checked_add(len).is_none_or(|end| end > size) {
+        return Err(Error::corrupt("file", path.display(), format!("ends at {size}")));
+    }
+    Ok(())
+}
+
 impl Transport for DirTransport {
     fn read(&self, name: &str, cap: u64) -> Result<Vec<u8>> {
         let found = match repo_fs::read_capped(&self.path(name)?, cap) {
@@ -89,15 +98,19 @@ impl Transport for DirTransport {
     fn read_range(&self, name: &str, start: u64, len: u64) -> Result<Vec<u8>> {
         let path = self.path(name)?;
         let file = absent(name, repo_fs::open_regular(&path))?;
-        let size = file.metadata().at("stat", &path)?.len();
-        if start.checked_add(len).is_none_or(|end| end > size) {
-            return Err(Error::corrupt("file", path.display(), format!("ends at {size}")));
-        }
+        check_end(&file, &path, start, len)?;
         let wanted = usize::try_from(len)
             .map_err(|_| Error::Invalid { what: "range", detail: format!("{len} bytes") })?;
         let mut bytes = vec![0; wanted];
         repo_fs::read_at(&file, &path, &mut bytes, start)?;
         Ok(bytes)
+    }
+
+    fn read_into(&self, name: &str, start: u64, buffer: &mut [u8]) -> Result<()> {
+        let path = self.path(name)?;
+        let file = absent(name, repo_fs::open_regular(&path))?;
+        check_end(&file, &path, start, buffer.len() as u64)?;
+        repo_fs::read_at(&file, &path, buffer, start)
     }
 
     fn read_end(&self, name: &str, len: u64) -> Result<(Vec<u8>, u64)> {
@@ -178,6 +191,10 @@ impl Transport for DirTransport {
 
     fn delete(&self, name: &str) -> Result<()> {
         repo_fs::remove(&self.path(name)?)
+    }
+
+    fn address(&self) -> String {
+        self.root.display().to_string()
     }
 }
 

@@ -16,11 +16,24 @@ pub(crate) fn each<T: Sync>(
     items: &[T],
     work: impl Fn(&T) -> Result<()> + Sync,
 ) -> Result<()> {
+    each_with_buffer(lanes, items, |item, _| work(item))
+}
+
+/// The same, with a buffer that each lane keeps: pages that come and go cost more than reading.
+///
+/// # Errors
+/// As [`each`].
+pub(crate) fn each_with_buffer<T: Sync>(
+    lanes: usize,
+    items: &[T],
+    work: impl Fn(&T, &mut Vec<u8>) -> Result<()> + Sync,
+) -> Result<()> {
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<Error>> = Mutex::new(None);
     let run = || {
+        let mut buffer = Vec::new();
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = work(item) {
+            if let Err(error) = work(item, &mut buffer) {
                 next.store(items.len(), Ordering::Relaxed);
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }

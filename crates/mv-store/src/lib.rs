@@ -41,6 +41,10 @@ mod verify;
 
 mod transfer;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use codec::Encoding;
 pub use consolidate::{Merge, merge_packs, plan_merge, plan_repack};
 pub use dir_transport::DirTransport;

@@ -72,6 +72,10 @@ impl Transport for SharedDir {
         self.told(self.dir.read_range(name, start, len))
     }
 
+    fn read_into(&self, name: &str, start: u64, buffer: &mut [u8]) -> Result<()> {
+        self.told(self.dir.read_into(name, start, buffer))
+    }
+
     fn read_end(&self, name: &str, len: u64) -> Result<(Vec<u8>, u64)> {
         self.told(self.dir.read_end(name, len))
     }
@@ -98,6 +102,10 @@ impl Transport for SharedDir {
 
     fn delete(&self, name: &str) -> Result<()> {
         self.told(self.dir.delete(name))
+    }
+
+    fn address(&self) -> String {
+        self.url.clone()
     }
 }
 

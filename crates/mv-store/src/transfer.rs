@@ -215,16 +215,16 @@ fn receive_whole(
     let mut copy = TempFile::create(&root.join("tmp"), &nonce_hex(&nonce))?;
     copy.set_len(pack.bytes)?;
     let pieces: Vec<u64> = (0..hashes.pieces()).collect();
-    lanes::each(source.lanes_of(parcel.slot), &pieces, |&piece| {
+    lanes::each_with_buffer(source.lanes_of(parcel.slot), &pieces, |&piece, bytes| {
         task.check()?;
         let (start, len) = hashes.range(piece);
-        let mut bytes = vec![0; len];
-        file.read_at(&mut bytes, start).map_err(|e| gone(e, parcel.id))?;
+        bytes.resize(len, 0);
+        file.read_at(bytes, start)?;
         if piece == 0 {
-            check_header(&bytes, parcel.id)?;
+            check_header(bytes, parcel.id)?;
         }
-        hashes.take(piece, &mut bytes);
-        copy.write_at(&bytes, start)?;
+        hashes.take(piece, bytes);
+        copy.write_at(bytes, start)?;
         task.add(len as u64);
         Ok(())
     })?;
@@ -266,7 +266,7 @@ fn gather(
         let runs = runs(chosen);
         lanes::each(source.lanes_of(parcel.slot).max(2), &runs, |run| {
             task.check()?;
-            let bytes = run.read(&*blocks.file).map_err(|e| gone(e, parcel.id))?;
+            let bytes = run.read(&*blocks.file)?;
             for block in &run.blocks {
                 let Some(&n) = numbers.get(&block.offset) else { continue };
                 let whole = blocks.decode(block, run.part(&bytes, block).to_vec())?;
@@ -285,14 +285,6 @@ fn gather(
         })?;
     }
     Ok(writer.finish()?.packs)
-}
-
-/// A pack that vanished while it was read was dropped by somebody's gc.
-fn gone(error: Error, id: PackId) -> Error {
-    match error {
-        Error::Absent { .. } => Error::Stale { name: id.to_string() },
-        other => other,
-    }
 }
 
 /// Takes packs that [`Transfer::receive`] left below `from` into the repository folder `root`. They

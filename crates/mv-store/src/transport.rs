@@ -57,6 +57,20 @@ pub trait Transport: Send + Sync {
     /// `Absent`, `Corrupt` if the object ends before, `Io`, `Remote`.
     fn read_range(&self, name: &str, start: u64, len: u64) -> Result<Vec<u8>>;
 
+    /// Fills the buffer with the bytes from `start` on: [`Transport::read_range`] for those who have
+    /// room already.
+    ///
+    /// # Errors
+    /// As [`Transport::read_range`].
+    fn read_into(&self, name: &str, start: u64, buffer: &mut [u8]) -> Result<()> {
+        let bytes = self.read_range(name, start, buffer.len() as u64)?;
+        if bytes.len() != buffer.len() {
+            return Err(crate::error::Error::corrupt("object", name, "it ends too early"));
+        }
+        buffer.copy_from_slice(&bytes);
+        Ok(())
+    }
+
     /// Reads the last `len` bytes, or all if there are fewer, and tells the object's length: one
     /// request, where asking for the length first would be two.
     ///
@@ -113,6 +127,16 @@ pub trait Transport: Send + Sync {
     /// more where each takes long.
     fn lanes(&self) -> usize {
         2
+    }
+
+    /// What of it [`Transport::create`] relies on, for people.
+    fn condition(&self) -> &'static str {
+        "conditional creation"
+    }
+
+    /// Where it is, for people, without credentials.
+    fn address(&self) -> String {
+        "unnamed".to_owned()
     }
 
     /// Waits before another try after a lost race: longer with each turn, and `draw` (any number)

@@ -4,7 +4,7 @@
 //! keep what is needed.
 
 use super::explore::Bounds;
-use super::scenario::{Scenario, Trouble, Workshop, overtaken};
+use super::scenario::{Scenario, Trouble, Workshop};
 use super::{dive, show};
 
 const NONE: Trouble = Trouble { failures: false, kills: false, stale: false, late: false };
@@ -91,8 +91,8 @@ fn readers(trouble: Trouble) -> Scenario {
     shop.deleted(&old, "old");
     let reader = shop.repo("reader", "reader", &["b"]);
     let actors = vec![
-        shop.cloner().may_fail(overtaken).trouble(trouble).tries(2),
-        shop.fetcher(&reader).may_fail(overtaken).trouble(trouble).tries(2),
+        shop.cloner().trouble(trouble).tries(2),
+        shop.fetcher(&reader).trouble(trouble).tries(2),
         shop.gc("gc", 1).trouble(trouble),
     ];
     shop.scenario(actors)

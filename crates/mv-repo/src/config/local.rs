@@ -68,8 +68,11 @@ impl LocalConfig {
     /// # Errors
     /// `Invalid` for unknown keys, bad values or more than 1 MiB; `Io`.
     pub fn read(dot: &Path) -> Result<LocalConfig> {
-        let Some(bytes) = read_file(&dot.join(FILE))? else { return Ok(LocalConfig::default()) };
-        let config: LocalConfig = parse_toml(&bytes, SHOWN)?;
+        read_file(&dot.join(FILE))?.map_or_else(|| Ok(LocalConfig::default()), |b| Self::parse(&b))
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<LocalConfig> {
+        let config: LocalConfig = parse_toml(bytes, SHOWN)?;
         for (key, value) in config.list() {
             check(key, value)?;
         }

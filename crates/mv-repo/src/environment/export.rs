@@ -50,6 +50,10 @@ pub fn conda_environment(environment: &Environment) -> Export {
                 .push((name.clone(), "its name or version is not of a plain form".into()));
             continue;
         }
+        if !is_word(channel) {
+            export.left_out.push((name.clone(), "its channel is not of a plain form".into()));
+            continue;
+        }
         let known = !channel.is_empty() && channel != "local" && channel != "pypi";
         if known && !channels.contains(&channel) {
             channels.push(channel);
@@ -105,9 +109,7 @@ fn requirement(
         Some(place) => (true, place),
         None => (false, origin.as_str()),
     };
-    // One word that is no option: a space would begin another.
-    let word = !place.starts_with('-')
-        && place.chars().all(|c| !c.is_whitespace() && !mv_graph::is_unprintable(c));
+    let word = is_word(place);
     if place.starts_with("./") && word {
         return Ok(if editable { format!("-e {place}") } else { place.to_owned() });
     }
@@ -115,6 +117,12 @@ fn requirement(
         return Ok(format!("{name} @ {place}"));
     }
     Err("it was installed from a folder outside of the project")
+}
+
+/// One word that is no option: a space would begin another. Nothing in it moves a cursor.
+fn is_word(text: &str) -> bool {
+    !text.starts_with('-')
+        && text.chars().all(|c| !c.is_whitespace() && !mv_graph::is_unprintable(c))
 }
 
 fn is_plain(text: &str, also: &str) -> bool {

@@ -420,10 +420,20 @@ fn an_export_holds_only_what_pip_cannot_take_for_something_else() {
         channel: channel.into(),
         version: version.into(),
     };
-    captured.conda.insert("openssl".into(), package("3.3", "conda-forge\" # x\n- evil"));
+    captured.conda.insert("openssl".into(), package("3.3", "conda-forge\"#x-evil"));
     captured.conda.insert("bad\nname".into(), package("1", ""));
-    let lines = conda_environment(&captured).lines;
-    assert_eq!(lines[1], r##"  - "conda-forge\" # x\n- evil""##);
+    for (name, channel) in
+        [("line", "a\n- evil"), ("del", "a\u{7f}"), ("bidi", "a\u{202e}b"), ("option", "-c")]
+    {
+        captured.conda.insert(name.into(), package("1", channel));
+    }
+    let export = conda_environment(&captured);
+    let left_out = |name: &str| export.left_out.iter().any(|(left_out, _)| left_out == name);
+    assert!(["bad\nname", "line", "del", "bidi", "option"].iter().all(|name| left_out(name)));
+    let lines = export.lines;
+    assert_eq!(lines[1], r##"  - "conda-forge\"#x-evil""##);
+    assert_eq!(lines[2], "dependencies:");
+    assert!(lines.iter().all(|line| !line.contains(mv_graph::is_unprintable)), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
     assert!(lines.contains(&"  - \"openssl=3.3=h_0\"".to_owned()), "{lines:?}");
     assert!(lines.contains(&"    - \"numpy==1.26.4+cu121\"".to_owned()), "{lines:?}");

@@ -26,7 +26,7 @@ use crate::session::Session;
 use crate::tracking::{RefChange, remember_seen, set_tracking};
 
 /// How often a fetch begins anew because the remote's packs were exchanged meanwhile.
-const TURNS: u32 = 8;
+const TURNS: u32 = 64;
 
 /// What to fetch, and where from.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +126,7 @@ fn attempt(
     }
     let packs = arrival.receive(&transfer, &lacking, &repo.layout().dot, session)?;
     record(repo, remote, &incoming, &packs, !outcome.refs.is_empty(), session)?;
+    remote.keep_record(session);
     remote.forget_old_indexes();
     if !packs.is_empty() {
         maintain::after(repo, session);

@@ -24,6 +24,8 @@ use crate::snapshot::Snapshot;
 use crate::worktree::{Root, read_stable};
 
 pub use flat::{MAX_BYTES, MAX_VALUES};
+#[cfg(feature = "fuzzing")]
+pub(crate) use parse::parse as parse_values;
 
 /// Bytes of the largest file that values are read from.
 pub const MAX_FILE: u64 = 8 << 20;

@@ -9,7 +9,7 @@ use super::json;
 use crate::config::ValueFormat;
 
 /// The values in a file, by name; the error is one line that begins with the place.
-pub(super) fn parse(format: ValueFormat, bytes: &[u8]) -> Result<Vec<(String, Scalar)>, String> {
+pub(crate) fn parse(format: ValueFormat, bytes: &[u8]) -> Result<Vec<(String, Scalar)>, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| format!("line {}: not UTF-8", line_of(bytes, e.valid_up_to())))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -13,8 +13,9 @@ use std::collections::HashSet;
 use mv_graph::missing::{Missing, Wanted, Whole, missing};
 use mv_graph::walk::Ancestors;
 use mv_graph::{RefName, State, Tracking};
-use mv_store::{Hash, PackId, Store, Task, Transfer, Unit, fs as store_fs};
+use mv_store::{Hash, PackId, Store, Task, Transfer, Unit, fs as store_fs, plan_merge};
 
+use crate::depot::Depot;
 use crate::error::{Error, Result};
 use crate::maintain;
 use crate::remote::{Remote, Sent};
@@ -28,6 +29,9 @@ pub use crate::tracking::RefChange;
 
 /// How often a lost race is tried again: enough for many writers at once.
 const TURNS: u32 = 64;
+
+/// Packs below this size are gathered after a push: eight of them are 8 MiB at most.
+const UPKEEP: u64 = 1 << 20;
 
 /// What to send, and where to.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +92,9 @@ pub fn push(repo: &Repo, options: &PushOptions, session: &Session) -> Result<Pus
         match push.attempt(&mut remote, &mut outcome) {
             Ok(()) => {
                 if !options.dry_run {
-                    push.remember(&remote)?;
+                    // The push stands, whether or not it can be noted here.
+                    drop(push.remember(&remote));
+                    upkeep(&mut remote, repo, session);
                 }
                 return Ok(outcome);
             }
@@ -104,6 +110,24 @@ pub fn push(repo: &Repo, options: &PushOptions, session: &Session) -> Result<Pus
         remote.refresh(session)?;
     }
     Err(Error::LostRace { generation: remote.record().map_or(0, |r| r.state.generation) })
+}
+
+/// Gathers the small packs of a remote when many have piled up, so that a thousand pushes leave a few
+/// packs. Only what is little: a push must not move much more than its own. Best effort; whoever comes
+/// first does it.
+fn upkeep(remote: &mut Remote, repo: &Repo, session: &Session) {
+    let small = |packs: &[mv_store::PackInfo]| -> Vec<mv_store::PackInfo> {
+        packs.iter().filter(|pack| pack.bytes < UPKEEP).copied().collect()
+    };
+    let Some(merge) = remote.store.packs().ok().and_then(|packs| plan_merge(&small(&packs))) else {
+        return;
+    };
+    let task = session.progress.task("gathering packs", Unit::Bytes);
+    let depot = Depot::There(remote, repo);
+    let Ok(written) = depot.rewrite(&merge.packs, &|_| true, session, &task) else { return };
+    let (old, new) = (&merge.packs, &written.packs);
+    let grace = maintain::READERS_GRACE;
+    drop(maintain::retire_remote(remote, "merge packs", old, &[], new, grace, session));
 }
 
 struct Push<'a> {
@@ -239,6 +263,7 @@ impl Push<'_> {
 
     /// Writes down what the remote has now. The push stands whether or not others come between.
     fn remember(&self, remote: &Remote) -> Result<()> {
+        remote.keep_record(self.session);
         let (name, state) = (&remote.name, remote.state()?);
         let seen = remote.seen();
         let tracking = self.tracking(name, state);

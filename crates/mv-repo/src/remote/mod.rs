@@ -2,8 +2,8 @@
 //!
 //! A remote has the layout of `.mv` and its own chain of state records. Here are kept, below
 //! `.mv/remotes/<name>`: the indexes of its packs (`index/`), packs that arrived and are not in the
-//! repository yet (`packs/`), and the names of packs that were sent and are in no record yet
-//! (`sent`). All of it can be deleted at any time.
+//! repository yet (`packs/`), the names of packs that were sent and are in no record yet (`sent`), and
+//! a copy of the record that was seen last (`record`). All of it can be deleted at any time.
 
 mod sent;
 
@@ -25,6 +25,16 @@ use crate::session::Session;
 
 /// The remote that is meant when none is named.
 pub const ORIGIN: &str = "origin";
+
+/// The copy of the record that was seen last.
+const RECORD: &str = "record";
+
+/// The state of a remote as it was when it was last asked; none when that is not known.
+pub(crate) fn last_state(layout: &Layout, name: &RefName) -> Option<State> {
+    let path = layout.remote(name).join(RECORD);
+    let bytes = store_fs::read_capped(&path, State::CAP).ok()??;
+    State::decode(&bytes, RECORD).ok()
+}
 
 /// A remote as it was when it was last asked.
 pub struct Remote {
@@ -154,6 +164,16 @@ impl Remote {
         drop(self.transport.note(NEWEST, text.as_bytes(), &session.nonces.next()));
         self.take(record, session);
         Ok(())
+    }
+
+    /// Keeps a copy of the newest record, for questions that are asked without the remote. Best effort:
+    /// what cannot be answered then is only less well known.
+    pub(crate) fn keep_record(&self, session: &Session) {
+        let Some(bytes) = self.record.as_ref().and_then(|record| record.state.encode().ok()) else {
+            return;
+        };
+        let (path, tmp) = (self.folder.join(RECORD), self.folder.join("tmp"));
+        drop(store_fs::replace_cache(&path, &bytes, &tmp, &session.nonces.next()));
     }
 
     /// What to remember of it.

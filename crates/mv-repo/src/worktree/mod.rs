@@ -24,6 +24,9 @@ mod cache_save;
 
 pub mod materialize;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+
 pub use beneath::Root;
 pub use components::Rules;
 pub use content::{read_link, read_stable};

@@ -184,8 +184,7 @@ impl StatCache {
     /// `Io`.
     pub fn write(path: &Path, bytes: &[u8], tmp_dir: &Path, nonce: &Nonce) -> Result<()> {
         let cache = parse(bytes.to_vec()).map_err(|why| Error::invalid("stat cache", why))?;
-        let runs = cache.0.dirs.iter().map(|dir| dir.records.clone());
-        let packed = cache_file::pack(bytes, runs)
+        let packed = cache_file::pack(bytes, cache.runs())
             .ok_or_else(|| Error::invalid("stat cache", "it does not pack"))?;
         Ok(replace_cache(path, &packed, tmp_dir, nonce)?)
     }
@@ -220,6 +219,11 @@ impl StatCache {
             let component = self.view(self.find(path.as_bytes())?).empty?;
             Some(CacheEntry { component, mode: Mode::Dir, stat: Stat::default(), id: Hash::ZERO })
         })
+    }
+
+    /// The places of the entries in the cache's bytes, directory by directory.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        self.0.dirs.iter().map(|dir| dir.records.clone())
     }
 
     /// The number of directories.
@@ -344,7 +348,7 @@ impl Cursor<'_> {
     }
 }
 
-fn parse(bytes: Vec<u8>) -> std::result::Result<StatCache, String> {
+pub(super) fn parse(bytes: Vec<u8>) -> std::result::Result<StatCache, String> {
     if bytes.len() as u64 > MAX_FILE {
         return Err("it is too large".into());
     }

@@ -84,20 +84,11 @@ impl Source for PackFile {
         match self {
             PackFile::Local { file, path, .. } => fs::read_at(file, path, buffer, offset),
             PackFile::Remote { transport, name, .. } => {
-                let read = transport.read_range(name, offset, buffer.len() as u64);
-                let bytes = read.map_err(|error| match error {
-                    // Its index was read, so it was there.
-                    Error::Absent { .. } => {
-                        let id = name.rsplit('/').next().unwrap_or_default();
-                        Error::Stale { name: id.to_owned() }
-                    }
+                // A pack that vanishes while it is read was dropped by somebody's gc.
+                transport.read_into(name, offset, buffer).map_err(|e| match e {
+                    Error::Absent { .. } => Error::Stale { name: name.clone() },
                     other => other,
-                })?;
-                if bytes.len() != buffer.len() {
-                    return Err(Error::corrupt("pack", name, "it ends too early"));
-                }
-                buffer.copy_from_slice(&bytes);
-                Ok(())
+                })
             }
         }
     }
