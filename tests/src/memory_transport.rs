@@ -193,10 +193,8 @@ impl Memory {
                 Ok(Reply::End(object.bytes[from..].to_vec(), all as u64))
             }
             Op::Stat(name) => {
-                let stat = |object: &Arc<Object>| Stat {
-                    len: object.bytes.len() as u64,
-                    modified_ns: 0,
-                };
+                let stat =
+                    |object: &Arc<Object>| Stat { len: object.bytes.len() as u64, modified_ns: 0 };
                 Ok(Reply::Stat(objects.get(name).map(stat)))
             }
             Op::Create(name, _) if objects.contains_key(name) => {

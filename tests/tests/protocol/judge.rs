@@ -199,12 +199,13 @@ impl<'a> Judge<'a> {
         match &actor.promise {
             Promise::Nothing => Ok(()),
             Promise::At(branch, target) => {
-                let at = |state: &Arc<State>| {
-                    state.branch(branch).is_some_and(|b| b.target == *target)
-                };
+                let at =
+                    |state: &Arc<State>| state.branch(branch).is_some_and(|b| b.target == *target);
                 match states().any(at) {
                     true => Ok(()),
-                    false => Err(format!("{} was told yes, and `{branch}` never moved", actor.name)),
+                    false => {
+                        Err(format!("{} was told yes, and `{branch}` never moved", actor.name))
+                    }
                 }
             }
             Promise::Gone(branch) => match states().any(|state| state.branch(branch).is_none()) {

@@ -116,7 +116,7 @@ fn a_push_and_a_deletion_both_happen() {
 
 #[test]
 fn two_first_pushes_agree_on_one_repository() {
-    show("empty place, failures", &empty_place(FAILURES), &Bounds::new(2, 1, 0));
+    show("empty place, failures", &empty_place(FAILURES), &Bounds::new(1, 1, 0));
     show("empty place, stale lists", &empty_place(STALE), &Bounds::new(Bounds::ALL, 1, 0));
 }
 

@@ -260,7 +260,11 @@ impl Workshop {
         let refs = vec![branch.to_owned()];
         let options = PushOptions { refs, delete: true, ..PushOptions::default() };
         let promise = Promise::Gone(branch.to_owned());
-        Actor { promise, may_fail: deleted_before, ..self.actor("deleter", Act::Push(options), root) }
+        Actor {
+            promise,
+            may_fail: deleted_before,
+            ..self.actor("deleter", Act::Push(options), root)
+        }
     }
 
     pub(super) fn gc(&mut self, name: &'static str, rounds: usize) -> Actor {
@@ -361,8 +365,7 @@ fn play(act: &Act, home: &Path, session: &Session) -> Ending {
 
 /// One gc of the remote; a lost race is tried again.
 pub(super) fn gc(home: &Path, session: &Session) -> Ending {
-    let options =
-        GcOptions { keep_last: Some(1), keep_within: None, grace: Duration::ZERO };
+    let options = GcOptions { keep_last: Some(1), keep_within: None, grace: Duration::ZERO };
     let repo = Repo::open(home, session)?;
     let mut races = 0;
     loop {

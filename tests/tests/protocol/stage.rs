@@ -132,7 +132,9 @@ impl Stage {
                         Err(bug) => {
                             let text = bug.downcast_ref::<String>().cloned();
                             let text = text.unwrap_or_else(|| "a panic".to_owned());
-                            Doing::Ended(Err(mv_repo::Error::Policy { what: format!("PANIC {text}") }))
+                            Doing::Ended(Err(mv_repo::Error::Policy {
+                                what: format!("PANIC {text}"),
+                            }))
                         }
                     };
                     board.stop(seat, ended);
