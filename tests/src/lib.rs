@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: a [`Sandbox`] that runs the program, [`Files`] that are
-//! compared byte by byte, damage to stored files, and a forger of hostile repositories.
+//! compared byte by byte, damage to stored files, a forger of hostile repositories, and a remote in
+//! memory whose every operation a test may hold up.
 //!
 //! Tests only: everything here panics when the machine does not play along.
 
@@ -10,6 +11,7 @@ mod faulty_server;
 mod files;
 pub mod forge;
 pub mod forged;
+pub mod memory_transport;
 mod random;
 mod sandbox;
 mod session;

@@ -107,6 +107,11 @@ pub fn newest(transport: &dyn Transport, hint: Option<u64>) -> Result<Record> {
             return read(transport, newest);
         }
     }
+    // One that lags behind the very first record is empty.
+    if exists(transport, FIRST)? {
+        let newest = walk_forward(transport, FIRST, None)?.unwrap_or(FIRST);
+        return read(transport, newest);
+    }
     Err(mv_store::Error::Absent { name: PREFIX.to_owned() }.into())
 }
 
