@@ -1,9 +1,12 @@
 //! Doors to inner decoders, for fuzz targets only: through the commands they are too slow to reach.
 
+use std::ops::Range;
+
 use mv_graph::Scalar;
 
 use crate::config::{LocalConfig, ValueFormat};
 use crate::error::Result;
+use crate::line_changes;
 use crate::mark::Mark;
 use crate::measures;
 use crate::text_merge::{self, Favor, Labels};
@@ -48,11 +51,25 @@ pub fn is_text(bytes: &[u8]) -> bool {
     text_merge::is_text(bytes)
 }
 
-/// Merges three texts; gives the text and the number of conflicts.
+/// Merges three texts; gives the text and the number of conflicts, or none when that is too much work.
 #[must_use]
-pub fn merge_texts(base: &[u8], ours: &[u8], theirs: &[u8], favor: Favor) -> (Vec<u8>, usize) {
-    let merged = text_merge::merge(base, ours, theirs, favor, &labels());
-    (merged.text, merged.conflicts)
+pub fn merge_texts(
+    base: &[u8],
+    ours: &[u8],
+    theirs: &[u8],
+    favor: Favor,
+) -> Option<(Vec<u8>, usize)> {
+    let merged = text_merge::merge(base, ours, theirs, favor, &labels())?;
+    Some((merged.text, merged.conflicts))
+}
+
+/// Lines of one text, and lines of another instead of them.
+pub type LineChanges = Vec<(Range<usize>, Range<usize>)>;
+
+/// The lines that were changed between two texts, found in the usual way and by the shortest one.
+#[must_use]
+pub fn line_changes(from: &[u8], to: &[u8]) -> [Option<LineChanges>; 2] {
+    [line_changes::line_changes(from, to), line_changes::shortest_changes(from, to)]
 }
 
 /// Whether a text has marker lines of [`merge_texts`].

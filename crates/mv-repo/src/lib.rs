@@ -33,6 +33,7 @@ pub mod file_bytes;
 pub mod renames;
 pub mod source;
 
+mod line_changes;
 mod snapshot;
 mod text_merge;
 mod unfinished;

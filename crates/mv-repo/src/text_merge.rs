@@ -17,7 +17,7 @@
 
 use std::ops::Range;
 
-use imara_diff::{Algorithm, Diff, InternedInput};
+use crate::line_changes::{Changes, line_changes};
 
 /// Bytes of the longest text that is merged by line; what is longer is merged as a whole.
 pub(crate) const MAX_TEXT: u64 = 16 << 20;
@@ -88,16 +88,17 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
         && std::str::from_utf8(bytes).is_ok()
 }
 
-/// Merges the changes from `base` to `theirs` into `ours`.
+/// Merges the changes from `base` to `theirs` into `ours`; none when a side has too many changes among
+/// too many equal lines.
 pub(crate) fn merge(
     base: &[u8],
     ours: &[u8],
     theirs: &[u8],
     favor: Favor,
     labels: &Labels,
-) -> Merged {
-    let left = Side::against(base, ours);
-    let right = Side::against(base, theirs);
+) -> Option<Merged> {
+    let left = Side::against(base, ours)?;
+    let right = Side::against(base, theirs)?;
     let base: Vec<&[u8]> = lines(base).collect();
     let mut out = Output { text: Vec::new(), conflicts: 0, end: line_end(ours, theirs) };
     let (mut left, mut right) = (left, right);
@@ -126,25 +127,21 @@ pub(crate) fn merge(
         at = end;
     }
     out.push(&base[at..]);
-    Merged { text: out.text, conflicts: out.conflicts }
+    Some(Merged { text: out.text, conflicts: out.conflicts })
 }
 
 /// One side's lines and its changes of the base, walked in order.
 struct Side<'a> {
     lines: Vec<&'a [u8]>,
     /// Lines of the base, and lines of this side instead of them.
-    changes: Vec<(Range<usize>, Range<usize>)>,
+    changes: Changes,
     next: usize,
 }
 
 impl<'a> Side<'a> {
-    fn against(base: &'a [u8], side: &'a [u8]) -> Side<'a> {
-        let input = InternedInput::new(base, side);
-        let mut diff = Diff::compute(Algorithm::Histogram, &input);
-        diff.postprocess_lines(&input);
-        let wide = |r: Range<u32>| r.start as usize..r.end as usize;
-        let changes = diff.hunks().map(|h| (wide(h.before), wide(h.after))).collect();
-        Side { lines: lines(side).collect(), changes, next: 0 }
+    fn against(base: &'a [u8], side: &'a [u8]) -> Option<Side<'a>> {
+        let changes = line_changes(base, side)?;
+        Some(Side { lines: lines(side).collect(), changes, next: 0 })
     }
 
     fn next_start(&self) -> Option<usize> {
@@ -236,7 +233,8 @@ mod tests {
 
     fn merged(base: &str, ours: &str, theirs: &str) -> (String, usize) {
         let merged =
-            merge(base.as_bytes(), ours.as_bytes(), theirs.as_bytes(), Favor::Neither, &labels());
+            merge(base.as_bytes(), ours.as_bytes(), theirs.as_bytes(), Favor::Neither, &labels())
+                .unwrap();
         (String::from_utf8(merged.text).unwrap(), merged.conflicts)
     }
 
@@ -291,7 +289,8 @@ mod tests {
     #[test]
     fn a_side_can_be_favoured_where_both_changed() {
         let of = |favor| {
-            let merged = merge(b"1\n2\n3\n", b"1\nO\n3\n", b"0\nT\n3\nT\n", favor, &labels());
+            let merged =
+                merge(b"1\n2\n3\n", b"1\nO\n3\n", b"0\nT\n3\nT\n", favor, &labels()).unwrap();
             assert_eq!(merged.conflicts, 0);
             String::from_utf8(merged.text).unwrap()
         };
@@ -382,7 +381,7 @@ mod tests {
         #[test]
         fn favouring_a_side_leaves_no_conflict(b in text(), o in text(), t in text()) {
             for favor in [Favor::Ours, Favor::Theirs] {
-                let merged = merge(b.as_bytes(), o.as_bytes(), t.as_bytes(), favor, &labels());
+                let merged = merge(b.as_bytes(), o.as_bytes(), t.as_bytes(), favor, &labels()).unwrap();
                 prop_assert_eq!(merged.conflicts, 0);
                 prop_assert!(!labels().are_in(&merged.text));
             }

@@ -16,12 +16,14 @@ mod meter;
 mod zip;
 
 mod graph;
+mod long;
 mod models;
 mod packs;
 mod records;
 mod tables;
 mod texts;
 
+pub use long::{Long, long_inputs};
 pub use meter::{Meter, peak_of};
 
 /// One thing that is fuzzed.

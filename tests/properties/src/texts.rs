@@ -1,11 +1,12 @@
 //! Two and three texts: what is shown of their difference, and what becomes of their merge.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use mv_graph::is_unprintable;
 use mv_repo::merge::Favor;
 
-use mv_repo::fuzzing::{has_markers, is_text, merge_texts};
+use mv_repo::fuzzing::{has_markers, is_text, line_changes, merge_texts};
 
 use crate::cursor::split;
 
@@ -22,6 +23,18 @@ pub(crate) fn merge(bytes: &[u8]) {
     if ![base, ours, theirs].into_iter().all(is_text) {
         return;
     }
+    for side in [ours, theirs] {
+        for changes in line_changes(base, side).into_iter().flatten() {
+            applied(base, side, &changes);
+        }
+    }
+    let possible = merge_texts(base, ours, theirs, Favor::Neither).is_some();
+    let few = [ours, theirs].iter().all(|side| lines(base).count() * lines(side).count() < 1 << 31);
+    assert!(possible || !few, "texts of few lines are always merged");
+    if !possible {
+        return;
+    }
+    let merge_texts = |base, ours, theirs, favor| merge_texts(base, ours, theirs, favor).unwrap();
     let clean = |base, ours, theirs| {
         let (text, conflicts) = merge_texts(base, ours, theirs, Favor::Neither);
         assert!(conflicts == 0, "a conflict where only one side changed");
@@ -50,6 +63,20 @@ pub(crate) fn merge(bytes: &[u8]) {
     for favor in [Favor::Ours, Favor::Theirs] {
         assert!(merge_texts(base, ours, theirs, favor).1 == 0);
     }
+}
+
+/// Asserts that changes turn one text into another, and lie apart.
+fn applied(from: &[u8], to: &[u8], changes: &[(Range<usize>, Range<usize>)]) {
+    let (old, new): (Vec<_>, Vec<_>) = (lines(from).collect(), lines(to).collect());
+    let (mut at, mut text) = (0, Vec::new());
+    for (gone, come) in changes {
+        assert!(gone.start >= at && (gone.start > at || at == 0));
+        text.extend_from_slice(&old[at..gone.start]);
+        text.extend_from_slice(&new[come.clone()]);
+        at = gone.end;
+    }
+    text.extend_from_slice(&old[at..]);
+    assert!(text == new, "changes lead to another text");
 }
 
 /// Whether a line is one of these, or two of them where one had no end.

@@ -6,6 +6,7 @@ use mv_store::{IoContext as _, Kind};
 
 use crate::error::Result;
 use crate::file_bytes::is_in_worktree;
+use crate::line_changes::are_laborious;
 use crate::repo::Repo;
 use crate::worktree::read_stable;
 
@@ -13,7 +14,7 @@ use crate::worktree::read_stable;
 pub const MAX_TEXT: u64 = 1 << 20;
 
 /// Both sides as text, a side that is not there as an empty one; none when either is large, binary or
-/// no file. A side that is not in the repository is read from the working tree.
+/// no file, or when comparing them would take minutes. A side that is not in the repository is read from the working tree.
 ///
 /// # Errors
 /// `Missing`, `Corrupt`, `Io`.
@@ -24,7 +25,7 @@ pub(super) fn text_of(
 ) -> Result<Option<(String, String)>> {
     let Some(from) = side(repo, from_path, change.from.as_ref())? else { return Ok(None) };
     let Some(to) = side(repo, &change.path, change.to.as_ref())? else { return Ok(None) };
-    Ok(Some((from, to)))
+    Ok(Some((from, to)).filter(|(from, to)| !are_laborious(from.as_bytes(), to.as_bytes())))
 }
 
 fn side(repo: &Repo, path: &RepoPath, entry: Option<&FileEntry>) -> Result<Option<String>> {

@@ -356,7 +356,9 @@ impl Work<'_> {
             },
         };
         let Manner { favor, labels } = self.manner;
-        let result = text_merge::merge(&base, &left, &right, favor, labels);
+        let Some(result) = text_merge::merge(&base, &left, &right, favor, labels) else {
+            return Ok(whole);
+        };
         let conflict = result.conflicts > 0;
         let kind = if added { ConflictKind::BothAdded } else { ConflictKind::Text };
         if path.as_bytes() == PROJECT_FILE.as_bytes() && (conflict || !is_sound(&result.text)) {
