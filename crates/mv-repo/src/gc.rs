@@ -23,6 +23,8 @@ use crate::session::Session;
 
 /// A pack is rewritten when less than this share of it is kept, in percent.
 const REWRITE_BELOW: u64 = 80;
+/// How often a lost race on a remote is tried again.
+const TURNS: u32 = 32;
 /// Paths listed in a plan, at most.
 const MAX_PATHS: usize = 10_000;
 
@@ -103,6 +105,7 @@ pub fn plan(repo: &Repo, options: &GcOptions, session: &Session) -> Result<GcPla
 #[derive(Debug)]
 pub struct RemoteGc {
     remote: Remote,
+    options: GcOptions,
     /// What would be done.
     pub plan: GcPlan,
 }
@@ -121,7 +124,7 @@ pub fn plan_remote(
     remote.state()?;
     remote.store.open_indexes()?;
     let plan = plan_for(&Depot::There(&remote, repo), options, session)?;
-    Ok(RemoteGc { remote, plan })
+    Ok(RemoteGc { remote, options: *options, plan })
 }
 
 fn plan_for(depot: &Depot<'_>, options: &GcOptions, session: &Session) -> Result<GcPlan> {
@@ -351,29 +354,107 @@ impl GcOutcome {
 }
 
 impl RemoteGc {
-    /// Carries out the plan, if the remote is still as it was when the plan was made. One record
-    /// says what goes; only then is anything deleted.
+    /// Carries out the plan. One record says what goes; only then is anything deleted. When somebody
+    /// pushes meanwhile, what the new versions need of the packs that go is kept as well.
     ///
     /// # Errors
-    /// `LostRace` when it is not, `Corrupt` when what is to be kept cannot be read, `Remote`.
+    /// `LostRace` when others keep coming first, `Corrupt` when what is to be kept cannot be read,
+    /// `Remote`.
     pub fn apply(&mut self, repo: &Repo, session: &Session) -> Result<GcOutcome> {
-        let plan = &self.plan;
+        let written = rewritten(&Depot::There(&self.remote, repo), &self.plan, session)?;
         let mut outcome = GcOutcome::default();
-        let written = rewritten(&Depot::There(&self.remote, repo), plan, session)?;
-        let live: HashSet<_> = self.remote.state()?.packs.iter().copied().collect();
-        let dropped = plan.drop_packs.iter().map(|(id, _)| *id).filter(|id| live.contains(id));
-        let rewrite = plan.rewrite_packs.iter().map(|(id, _)| *id);
-        let old: Vec<PackId> = dropped.chain(rewrite).collect();
-        if !plan.is_empty() || !self.remote.state()?.deleting.is_empty() {
-            let grace = plan.grace.min(READERS_GRACE);
-            let new = &written.packs;
-            let (orphans, remote) = (&plan.orphans, &mut self.remote);
-            maintain::retire_remote(remote, "gc", &old, orphans, new, grace, session)?;
-            outcome.count(plan, self.remote.state()?, written.stored_bytes);
+        let mut new = written.packs;
+        let retired = self.retire(&mut new, repo, session);
+        if retired.is_err() {
+            // No record names them and nobody else knows of them.
+            for pack in &new {
+                drop(self.remote.transport.delete(&pack.file_name()));
+            }
         }
+        retired?;
+        outcome.count(&self.plan, self.remote.state()?, written.stored_bytes);
         outcome.records_pruned = prune_remote(&self.remote, session)?;
         self.remote.forget_old_indexes();
+        let now = session.now.ns;
+        let grace = i64::try_from(self.plan.grace.as_nanos()).unwrap_or(i64::MAX);
+        self.remote.transport.sweep(now.saturating_sub(grace));
         Ok(outcome)
+    }
+
+    /// Publishes the record that lets the plan's packs go, on top of whatever is the newest.
+    fn retire(&mut self, new: &mut Vec<PackId>, repo: &Repo, session: &Session) -> Result<()> {
+        let rewrite = self.plan.rewrite_packs.iter();
+        let planned: Vec<PackId> =
+            self.plan.drop_packs.iter().chain(rewrite).map(|(id, _)| *id).collect();
+        let grace = self.plan.grace.min(READERS_GRACE);
+        for turn in 0..TURNS {
+            let state = self.remote.state()?;
+            let live = |pack: &PackId| state.packs.binary_search(pack).is_ok();
+            let old: Vec<PackId> = planned.iter().copied().filter(live).collect();
+            let orphans = self.plan.orphans.iter().copied();
+            let orphans: Vec<PackId> = orphans.filter(|pack| !live(pack)).collect();
+            if self.plan.is_empty() && state.deleting.is_empty() {
+                return Ok(());
+            }
+            let remote = &mut self.remote;
+            match maintain::retire_remote(remote, "gc", &old, &orphans, new, grace, session) {
+                Err(Error::Graph(mv_graph::Error::LostRace { .. })) => {}
+                other => return other,
+            }
+            let [high, low, ..] = session.nonces.next();
+            let draw = u64::from(high) << 8 | u64::from(low);
+            self.remote.transport.back_off(turn, draw);
+            session.progress.check()?;
+            self.remote.refresh(session)?;
+            self.keep_up(&planned, new, repo, session)?;
+        }
+        Err(Error::LostRace { generation: self.remote.state()?.generation })
+    }
+
+    /// After a lost race: what is in use now and lies only in packs that go is copied as well.
+    fn keep_up(
+        &self,
+        planned: &[PackId],
+        new: &mut Vec<PackId>,
+        repo: &Repo,
+        session: &Session,
+    ) -> Result<()> {
+        let remote = &self.remote;
+        let state = remote.state()?;
+        // Another gc may have taken our packs for abandoned.
+        let mut kept = Vec::new();
+        for pack in new.drain(..) {
+            let retired = state.condemned.iter().chain(&state.deleting).any(|r| r.pack == pack);
+            if !retired && remote.transport.size(&pack.file_name())?.is_some() {
+                kept.push(pack);
+            }
+        }
+        *new = kept;
+        let depot = Depot::There(remote, repo);
+        remote.store.open_indexes()?;
+        let again = plan_for(&depot, &self.options, session)?;
+        let old: Vec<PackId> =
+            planned.iter().copied().filter(|p| state.packs.binary_search(p).is_ok()).collect();
+        let ours = Store::open_remote(
+            std::sync::Arc::clone(&remote.transport),
+            &remote.folder,
+            new,
+            &session.nonces,
+        );
+        let stays = remote.store.without(&old).join(&ours);
+        let mut needed = HashSet::new();
+        let going = remote.store.only(&old);
+        for kind in [Kind::Blob, Kind::Tree, Kind::Manifest, Kind::List] {
+            let ids = going.ids_of(kind)?;
+            let lost = ids.into_iter().filter(|id| again.live.contains(id) && !stays.contains(id));
+            needed.extend(lost);
+        }
+        if !needed.is_empty() {
+            let task = session.progress.task("rewriting packs", Unit::Bytes);
+            let more = depot.rewrite(&old, &|id| needed.contains(id), session, &task)?;
+            new.extend(more.packs);
+        }
+        Ok(())
     }
 }
 

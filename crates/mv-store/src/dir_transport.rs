@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
@@ -197,6 +198,11 @@ impl Transport for DirTransport {
 
     fn delete(&self, name: &str) -> Result<()> {
         repo_fs::remove(&self.path(name)?)
+    }
+
+    fn sweep(&self, before_ns: i64) {
+        let before = Duration::from_nanos(u64::try_from(before_ns).unwrap_or(0));
+        repo_fs::sweep_abandoned(&self.root.join("tmp"), SystemTime::UNIX_EPOCH + before);
     }
 
     fn address(&self) -> String {

@@ -104,6 +104,10 @@ impl Transport for SharedDir {
         self.told(self.dir.delete(name))
     }
 
+    fn sweep(&self, before_ns: i64) {
+        self.dir.sweep(before_ns);
+    }
+
     fn address(&self) -> String {
         self.url.clone()
     }

@@ -123,6 +123,12 @@ pub trait Transport: Send + Sync {
     /// `Io`, `Remote`.
     fn delete(&self, name: &str) -> Result<()>;
 
+    /// Removes what uploads that were cut off left behind, if it was last written before `before_ns` and
+    /// nobody holds it. Best effort; where the place does this by itself there is nothing to do.
+    fn sweep(&self, before_ns: i64) {
+        let _ = before_ns;
+    }
+
     /// How many requests are worth having under way at once: one for each processor on a local disk,
     /// more where each takes long.
     fn lanes(&self) -> usize {

@@ -235,7 +235,7 @@ impl<'a> Judge<'a> {
         }
         let gate: Arc<dyn Gate> = Arc::clone(memory) as Arc<dyn Gate>;
         let transport = MemoryTransport::new(Arc::clone(&gate));
-        if let Some(problem) = chain::verify(&transport).first() {
+        if let Some(problem) = chain::verify(&transport).unwrap().first() {
             return Err(format!("`{}`: {}", problem.name, problem.detail));
         }
         let home = self.scenario.folder("audience");

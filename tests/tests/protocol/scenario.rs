@@ -390,7 +390,9 @@ pub(super) fn clone(home: &Path, session: &Session) -> Ending {
 }
 
 pub(super) fn sound(home: &Path, session: &Session) {
-    let report = mv_repo::fsck::fsck(home, &FsckOptions { full: true }, session).unwrap();
+    let report =
+        mv_repo::fsck::fsck(home, &FsckOptions { full: true, ..FsckOptions::default() }, session)
+            .unwrap();
     assert!(report.ok(), "{:?}", report.problems);
 }
 
