@@ -359,8 +359,9 @@ fn turns(seed: u64, steps: usize) {
             let path =
                 if any && random.percent(50) { random.pick(&REST) } else { random.pick(&CODE) };
             story.push(format!("{} {path}", if whole { "whole" } else { "part" }));
-            // Only what is in the working tree can be deleted.
-            if random.percent(30) && who.exists(path) {
+            // A part can delete what it is meant to hold; all else that goes is not fetched.
+            let mine = whole || CODE.contains(path);
+            if random.percent(30) && mine && who.exists(path) {
                 who.remove(path);
                 model.0.remove(path.as_bytes());
             } else {
