@@ -2,8 +2,9 @@
 //!
 //! Two ways lead there. The usual one makes changes that people like to read, but its time grows with
 //! the square of the lines where few different ones are repeated over and over, as in a file of a
-//! million labels. There the shortest way between the texts is searched instead, which takes time
-//! that goes with the lines and the square of the changes; of too many changes nothing is said.
+//! million labels, or where every other line was changed. There the shortest way between the texts is
+//! searched instead, which takes time that goes with the lines and the square of the changes; of too
+//! many changes nothing is said.
 
 use std::ops::Range;
 
@@ -46,15 +47,28 @@ fn is_laborious(from: &[Token], to: &[Token]) -> bool {
         return false;
     }
     let (from, to, _) = without_common_ends(from, to);
-    let mut counts: Vec<u32> = Vec::new();
-    for token in from {
+    let counts = [counts(from), counts(to)];
+    let of = |counts: &[u32], token: &Token| counts.get(token.0 as usize).copied().unwrap_or(0);
+    let product = |matches: &dyn Fn(&&Token) -> bool| {
+        from.iter().filter(matches).count() as u64 * to.iter().filter(matches).count() as u64
+    };
+    let shared = |token: &Token| of(&counts[0], token) > 0 && of(&counts[1], token) > 0;
+    // The rest of the text is looked at anew after each piece that both have.
+    let pieces = to.windows(2).filter(|pair| shared(&pair[0]) != shared(&pair[1])).count() as u64;
+    product(&|token| of(&counts[0], token) > FREQUENT) > MOST_PAIRS
+        || product(&|token| shared(token)) > 8 * MOST_PAIRS
+        || pieces * from.len() as u64 > 4 * MOST_PAIRS
+}
+
+/// How often each token is there.
+fn counts(tokens: &[Token]) -> Vec<u32> {
+    let mut counts = Vec::new();
+    for token in tokens {
         let at = token.0 as usize;
         counts.resize(counts.len().max(at + 1), 0);
         counts[at] += 1;
     }
-    let frequent = |token: &&Token| counts.get(token.0 as usize).is_some_and(|n| *n > FREQUENT);
-    let pairs = [from, to].map(|side| side.iter().filter(frequent).count() as u64);
-    pairs[0] * pairs[1] > MOST_PAIRS
+    counts
 }
 
 /// What is left without equal lines at both ends, and how many there are at the beginning.
@@ -69,9 +83,21 @@ fn without_common_ends<'a>(
 }
 
 /// The shortest way, after Myers, "An O(ND) Difference Algorithm": for each number of changes, how far
-/// one gets on each diagonal. None when it has more than [`MOST_CHANGES`].
+/// one gets on each diagonal. Lines that only one text has are changed in any case and left out before.
+/// None when more than [`MOST_CHANGES`] others are.
 fn few_changes(from: &[Token], to: &[Token]) -> Option<Changes> {
     let (from, to, first) = without_common_ends(from, to);
+    let there = [counts(from), counts(to)];
+    let shared = |token: &Token| {
+        there.iter().all(|counts| counts.get(token.0 as usize).is_some_and(|n| *n > 0))
+    };
+    let mut gone: Vec<bool> = from.iter().map(|token| !shared(token)).collect();
+    let mut new: Vec<bool> = to.iter().map(|token| !shared(token)).collect();
+    // The lines of both that are compared, and their places.
+    let kept = |tokens: &[Token]| -> (Vec<usize>, Vec<Token>) {
+        tokens.iter().enumerate().filter(|(_, token)| shared(token)).map(|(n, t)| (n, *t)).unzip()
+    };
+    let ((gone_at, from), (new_at, to)) = (kept(from), kept(to));
     let mut rounds: Vec<Vec<Option<usize>>> = Vec::new();
     'search: loop {
         let changes = rounds.len();
@@ -94,15 +120,14 @@ fn few_changes(from: &[Token], to: &[Token]) -> Option<Changes> {
         rounds.push(round);
     }
     // Back along the way: which lines went and which came.
-    let (mut gone, mut new) = (vec![false; from.len()], vec![false; to.len()]);
     let mut diagonal = rounds.last().map_or(0, |round| round.len() - 1);
     for changes in (1..rounds.len()).rev() {
         let (x, went) = begin(&rounds, changes, diagonal, from.len(), to.len())?;
         if went {
-            gone[x - 1] = true;
+            gone[gone_at[x - 1]] = true;
             diagonal -= 1;
         } else {
-            new[x + changes - 2 * diagonal - 1] = true;
+            new[new_at[x + changes - 2 * diagonal - 1]] = true;
         }
     }
     Some(runs(&gone, &new, first))
@@ -214,9 +239,23 @@ mod tests {
     #[test]
     fn many_changes_of_lines_that_differ_are_no_labour() {
         let old: String = (0..50_000).map(|n| format!("{n}\n")).collect();
-        let new: String = (0..50_000).map(|n| format!("{}\n", n + n % 2)).collect();
+        let new: String = (0..50_000).map(|n| format!("{}\n", n * (n % 2))).collect();
+        let usual = line_changes(old.as_bytes(), new.as_bytes()).unwrap();
+        let shortest = shortest_changes(old.as_bytes(), new.as_bytes()).unwrap();
+        for changes in [usual, shortest] {
+            assert!(applied(&old, &new, &changes) == new);
+        }
+    }
+
+    #[test]
+    fn every_other_line_of_very_many_is_no_labour() {
+        let text = |odd: &str| -> String {
+            (0..150_000).map(|n| format!("{}{n}\n", if n % 2 == 1 { odd } else { "" })).collect()
+        };
+        let (old, new) = (text("old "), text("new "));
+        assert!(are_laborious(old.as_bytes(), new.as_bytes()), "in the usual way it is");
         let changes = line_changes(old.as_bytes(), new.as_bytes()).unwrap();
-        assert!(applied(&old, &new, &changes) == new);
+        assert!(changes.len() == 75_000 && applied(&old, &new, &changes) == new);
     }
 
     proptest! {
