@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::maintain;
 use crate::mark::Mark;
 use crate::measures;
+use crate::partial::View;
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
@@ -147,6 +148,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     if options.paths.is_empty() {
         save_cache(repo, &snapshot, id, session);
     }
+    widen(repo, &changes, session);
     maintain::after(repo, session);
     let tag = bumped.as_ref().map(|b| &b.name).or(options.tag.as_ref());
     let version = match tag {
@@ -167,6 +169,19 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         notes,
         warnings,
     })
+}
+
+/// In a part of a repository, files that were committed from outside it belong to it from then on: to
+/// remove one later is a deletion.
+fn widen(repo: &Repo, changes: &[Change], session: &Session) {
+    let Some(partial) = repo.partial() else { return };
+    let outside =
+        changes.iter().filter(|c| c.to.is_some() && !partial.covers(c.component, &c.path));
+    let paths: Vec<RepoPath> = outside.map(|change| change.path.clone()).collect();
+    if let (false, Ok(fresh)) = (paths.is_empty(), repo.fresh(session)) {
+        // The version stands; at worst the files count as not fetched.
+        drop(fresh.widened(View::new(&[], &paths)).save_partial(session));
+    }
 }
 
 /// Whether there is to be a version even if no file changed: a value that was given and is not
