@@ -33,6 +33,7 @@ mod protocol {
     }
 
     #[track_caller]
+    #[expect(clippy::print_stdout, reason = "how much was explored is worth seeing")]
     fn told(name: &str, report: &Report, begun: std::time::Instant) {
         let text = format!("{name}: {report}, {:.1} s", begun.elapsed().as_secs_f64());
         assert!(report.broken.is_none(), "{text}");
