@@ -1,7 +1,5 @@
 //! The whole program against a bucket and a web server that misbehave on command.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::path::PathBuf;
 use std::process::Command;
 

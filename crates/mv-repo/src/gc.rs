@@ -363,15 +363,7 @@ impl RemoteGc {
     pub fn apply(&mut self, repo: &Repo, session: &Session) -> Result<GcOutcome> {
         let written = rewritten(&Depot::There(&self.remote, repo), &self.plan, session)?;
         let mut outcome = GcOutcome::default();
-        let mut new = written.packs;
-        let retired = self.retire(&mut new, repo, session);
-        if retired.is_err() {
-            // No record names them and nobody else knows of them.
-            for pack in &new {
-                drop(self.remote.transport.delete(&pack.file_name()));
-            }
-        }
-        retired?;
+        self.retire(written.packs, repo, session)?;
         outcome.count(&self.plan, self.remote.state()?, written.stored_bytes);
         outcome.records_pruned = prune_remote(&self.remote, session)?;
         self.remote.forget_old_indexes();
@@ -382,7 +374,11 @@ impl RemoteGc {
     }
 
     /// Publishes the record that lets the plan's packs go, on top of whatever is the newest.
-    fn retire(&mut self, new: &mut Vec<PackId>, repo: &Repo, session: &Session) -> Result<()> {
+    ///
+    /// Race: when this fails, the new packs stay where they are. An error of the publishing tells
+    /// nothing, for the record may be there or still come; if it does not, they are orphans and go
+    /// with a later gc.
+    fn retire(&mut self, mut new: Vec<PackId>, repo: &Repo, session: &Session) -> Result<()> {
         let rewrite = self.plan.rewrite_packs.iter();
         let planned: Vec<PackId> =
             self.plan.drop_packs.iter().chain(rewrite).map(|(id, _)| *id).collect();
@@ -397,28 +393,28 @@ impl RemoteGc {
                 return Ok(());
             }
             let remote = &mut self.remote;
-            match maintain::retire_remote(remote, "gc", &old, &orphans, new, grace, session) {
+            match maintain::retire_remote(remote, "gc", &old, &orphans, &new, grace, session) {
                 Err(Error::Graph(mv_graph::Error::LostRace { .. })) => {}
                 other => return other,
             }
             let [high, low, ..] = session.nonces.next();
             let draw = u64::from(high) << 8 | u64::from(low);
             self.remote.transport.back_off(turn, draw);
-            session.progress.check()?;
-            self.remote.refresh(session)?;
-            self.keep_up(&planned, new, repo, session)?;
+            self.keep_up(&planned, &mut new, repo, session)?;
         }
         Err(Error::LostRace { generation: self.remote.state()?.generation })
     }
 
     /// After a lost race: what is in use now and lies only in packs that go is copied as well.
     fn keep_up(
-        &self,
+        &mut self,
         planned: &[PackId],
         new: &mut Vec<PackId>,
         repo: &Repo,
         session: &Session,
     ) -> Result<()> {
+        session.progress.check()?;
+        self.remote.refresh(session)?;
         let remote = &self.remote;
         let state = remote.state()?;
         // Another gc may have taken our packs for abandoned.
