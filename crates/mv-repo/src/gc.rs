@@ -387,13 +387,12 @@ impl RemoteGc {
             let state = self.remote.state()?;
             let live = |pack: &PackId| state.packs.binary_search(pack).is_ok();
             let old: Vec<PackId> = planned.iter().copied().filter(live).collect();
-            let orphans = self.plan.orphans.iter().copied();
-            let orphans: Vec<PackId> = orphans.filter(|pack| !live(pack)).collect();
             if self.plan.is_empty() && state.deleting.is_empty() {
                 return Ok(());
             }
             let remote = &mut self.remote;
-            match maintain::retire_remote(remote, "gc", &old, &orphans, &new, grace, session) {
+            let orphans = &self.plan.orphans;
+            match maintain::retire_remote(remote, "gc", &old, orphans, &new, grace, session) {
                 Err(Error::Graph(mv_graph::Error::LostRace { .. })) => {}
                 other => return other,
             }

@@ -182,7 +182,11 @@ impl Retirement<'_> {
         } else {
             state.condemned.extend(self.old.iter().map(retire));
         }
-        state.deleting.extend(self.orphans.iter().map(retire));
+        // One that was an orphan when the plan was made may have been named, or found by another gc.
+        let mut known: HashSet<PackId> = state.packs.iter().copied().collect();
+        known.extend(state.condemned.iter().chain(&state.deleting).map(|retired| retired.pack));
+        let orphans = self.orphans.iter().filter(|pack| !known.contains(pack));
+        state.deleting.extend(orphans.map(retire));
         // Each record names all condemned packs; a burst of merges must not make records long.
         state.condemned.sort_by_key(|r| std::cmp::Reverse(r.generation));
         let oldest = state.condemned.split_off(state.condemned.len().min(MAX_CONDEMNED));
