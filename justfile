@@ -28,6 +28,12 @@ crash *args:
     python3 tests/scripts/fsync-errors.py target/release/mver
     sh tests/scripts/full-disk.sh
 
+# Eight clones at once, then pushers, cloners and gcs at one remote, killed at random
+soak minutes="10" *args:
+    cargo build --release --locked
+    python3 tests/scripts/races.py target/release/mver
+    python3 tests/scripts/soak.py target/release/mver --minutes {{minutes}} {{args}}
+
 # Reads repositories with an independent reader written from docs/FORMAT.md
 format:
     cargo build --release --locked

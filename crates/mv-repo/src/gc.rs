@@ -380,8 +380,10 @@ impl RemoteGc {
     /// with a later gc.
     fn retire(&mut self, mut new: Vec<PackId>, repo: &Repo, session: &Session) -> Result<()> {
         let rewrite = self.plan.rewrite_packs.iter();
+        // An orphan of the plan that a push has named by now is that push's own.
+        let planned = self.plan.drop_packs.iter().chain(rewrite).map(|(id, _)| *id);
         let planned: Vec<PackId> =
-            self.plan.drop_packs.iter().chain(rewrite).map(|(id, _)| *id).collect();
+            planned.filter(|pack| !self.plan.orphans.contains(pack)).collect();
         let grace = self.plan.grace.min(READERS_GRACE);
         for turn in 0..TURNS {
             let state = self.remote.state()?;
