@@ -94,6 +94,11 @@ fn clone_into(dir: &Path, options: &CloneOptions, session: &Session) -> Result<C
         single_writer: false,
     };
     let mut remote = Remote::connect(&layout, &known, &session.connector, &session.nonces)?;
+    if remote.record().is_none() {
+        let (url, fault) = (options.address.to_string(), mv_store::Fault::Unreachable);
+        let detail = "there is no repository".to_owned();
+        return Err(mv_store::Error::Remote { url, fault, detail }.into());
+    }
     let partial = partial(options);
     let mut turn = 0;
     let (state, arrived) = loop {

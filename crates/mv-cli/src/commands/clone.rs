@@ -131,7 +131,8 @@ fn failed(error: mv_repo::Error) -> Failure {
         "policy" if failure.message.contains("repository already") => {
             failure.hint("bring it up to date from within with `mv pull`")
         }
-        "policy" => failure.hint("push something there first: `mv push`"),
+        "remote_unreachable" if failure.message.ends_with("there is no repository") => failure
+            .hint("check the address; a new remote is made from a project: `mv remote add origin URL`, then `mv push`"),
         _ => failure,
     }
 }
