@@ -58,7 +58,10 @@ fn what_fuzzers_found_breaks_no_promise() {
 #[test]
 fn what_fuzzers_found_cut_anywhere_breaks_no_promise() {
     for target in TARGETS {
-        for (name, bytes) in inputs(target).into_iter().filter(|(_, bytes)| bytes.len() < 512) {
+        // What fuzzers found beside breaches (`found-…`) are such cuts already, in a way.
+        let whole =
+            |(name, bytes): &(String, Vec<u8>)| bytes.len() < 512 && !name.contains("found-");
+        for (name, bytes) in inputs(target).into_iter().filter(whole) {
             for end in (0..bytes.len()).step_by(bytes.len() / 24 + 1) {
                 let outcome = std::panic::catch_unwind(|| (target.check)(&bytes[..end]));
                 assert!(outcome.is_ok(), "{}: {name} cut at {end}", target.name);
