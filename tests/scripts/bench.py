@@ -611,6 +611,8 @@ def shared(b, disk):
             shutil.rmtree(path)
         settle(disk)
         push["cp"].append(timed(b, tree, "sh", "-c", f"cp -r .mv/packs {there}/packs{sync}")[0])
+        # Memory that was never touched costs a virtual machine more than what was just freed.
+        shutil.rmtree(there / "packs")
         name = f"r{rep}"
         timed(b, tree, mv, "remote", "add", name, str(there / name))
         settle(disk)
@@ -620,6 +622,8 @@ def shared(b, disk):
         settle(disk)
         copy = f"cp -r {there / name} {there}/c1 && cp -r data {there}/c2{sync}"
         clone["cp"].append(timed(b, tree, "sh", "-c", copy)[0])
+        shutil.rmtree(there / "c1")
+        shutil.rmtree(there / "c2")
         settle(disk)
         seconds, peak, _ = timed(b, tree, mv, "clone", str(there / name), str(there / "clone"))
         clone["mv"].append(seconds)

@@ -49,6 +49,8 @@ fn create(transport: &dyn Transport, name: &str, nonce: &Nonce) -> Result<bool> 
     match (transport.read(name, LEN as u64), failed) {
         (Ok(found), _) => Ok(found == content(nonce)),
         (Err(Error::Absent { .. }), Error::Exists { .. }) => Ok(false),
+        // Nothing was learnt: that it cannot be read says more than that it is taken.
+        (Err(unreadable), Error::Exists { .. }) => Err(unreadable),
         (_, failed) => Err(failed),
     }
 }
