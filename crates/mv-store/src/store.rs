@@ -9,25 +9,25 @@ mod cache;
 mod census;
 mod chunks;
 mod large;
+mod snapshot;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
-use crate::hash::{Hash, HashPrefix, Kind, Nonces, id_of};
-use crate::lanes;
+use crate::hash::{Hash, HashPrefix, Kind, id_of};
 use crate::list::{self, List, ListItem};
-use crate::pack::{Block, Home, Pack, PackFile, PackId, Place, RemoteHome};
-use crate::progress::Task;
-use crate::transport::Transport;
+use crate::pack::{Block, Home, Pack, PackFile, PackId, Place};
 
 use ahead::ReadAhead;
 use cache::BlockCache;
-use chunks::Chunks;
+use snapshot::Elsewhere;
+
 pub(crate) use large::Proof;
+pub use snapshot::OpenElsewhere;
 
 /// Pack files kept open at once.
 const OPEN_FILES: usize = 12;
@@ -57,31 +57,6 @@ struct Slot {
     pack: OnceLock<Pack>,
 }
 
-/// Opens a store of what is not here, when it is first needed.
-pub type OpenElsewhere = dyn Fn() -> Result<Store> + Send + Sync;
-
-/// A store that is opened when something is not here: a partial clone's remote.
-struct Elsewhere {
-    open: Arc<OpenElsewhere>,
-    opened: OnceLock<Store>,
-    /// Taken while opening, so that it happens once.
-    opening: Mutex<()>,
-}
-
-impl Elsewhere {
-    fn store(&self) -> Result<&Store> {
-        if let Some(store) = self.opened.get() {
-            return Ok(store);
-        }
-        let _turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = self.opened.get() {
-            return Ok(store);
-        }
-        let store = (self.open)()?;
-        Ok(self.opened.get_or_init(|| store))
-    }
-}
-
 /// An object that was found.
 #[derive(Clone, Copy)]
 struct Found {
@@ -102,104 +77,10 @@ pub struct PackInfo {
 }
 
 impl Store {
-    /// A snapshot of the given packs below `root`. Nothing is read yet.
-    #[must_use]
-    pub fn open(root: &Path, packs: &[PackId]) -> Store {
-        let home = Home::Local(root.to_path_buf());
-        Store::of(root, packs.iter().map(|&id| Slot::new(id, &home)).collect(), None)
-    }
-
-    /// A snapshot of packs that lie on a remote. Their indexes are kept below `folder`, by pack, and
-    /// fetched when they are not there; blocks are read by range.
-    #[must_use]
-    pub fn open_remote(
-        transport: Arc<dyn Transport>,
-        folder: &Path,
-        packs: &[PackId],
-        nonces: &Nonces,
-    ) -> Store {
-        let remote =
-            RemoteHome { transport, folder: folder.to_path_buf(), nonces: nonces.branch() };
-        let home = Home::Remote(Arc::new(remote));
-        Store::of(folder, packs.iter().map(|&id| Slot::new(id, &home)).collect(), None)
-    }
-
-    fn of(root: &Path, slots: Vec<Slot>, elsewhere: Option<Arc<OpenElsewhere>>) -> Store {
-        Store(Arc::new(Shared {
-            root: root.to_path_buf(),
-            slots,
-            last: AtomicUsize::new(0),
-            files: Mutex::default(),
-            blocks: Mutex::default(),
-            ahead: Mutex::default(),
-            elsewhere: elsewhere.map(|open| Elsewhere {
-                open,
-                opened: OnceLock::new(),
-                opening: Mutex::new(()),
-            }),
-        }))
-    }
-
-    /// The packs of this snapshot and then those of another: what both have is read from this one.
-    #[must_use]
-    pub fn join(&self, other: &Store) -> Store {
-        let both = self.0.slots.iter().chain(&other.0.slots);
-        let slots = both.map(|slot| Slot::new(slot.id, &slot.home)).collect();
-        Store::of(&self.0.root, slots, None)
-    }
-
-    /// The same snapshot, reading what it lacks from a store that is opened at the first such read.
-    /// [`Store::contains`], [`Store::has`] and [`Store::find`] still speak of this snapshot alone.
-    #[must_use]
-    pub fn with_elsewhere(&self, open: Arc<OpenElsewhere>) -> Store {
-        let slots = self.0.slots.iter().map(|slot| Slot::new(slot.id, &slot.home)).collect();
-        Store::of(&self.0.root, slots, Some(open))
-    }
-
-    /// The same snapshot without anything elsewhere.
-    #[must_use]
-    pub fn here(&self) -> Store {
-        if self.0.elsewhere.is_none() { self.clone() } else { self.without(&[]) }
-    }
-
-    /// The store of what is not here, opened now if it was not; none when there is none.
-    ///
-    /// # Errors
-    /// What opening it gives.
-    pub fn elsewhere(&self) -> Result<Option<&Store>> {
-        self.0.elsewhere.as_ref().map(Elsewhere::store).transpose()
-    }
-
-    /// Opens the index of every pack, several at a time when they have to be fetched.
-    ///
-    /// # Errors
-    /// `Stale`, `Corrupt`, `Io`, `Remote` of the first pack that does not open.
-    pub fn open_indexes(&self) -> Result<()> {
-        let lanes = self.0.slots.iter().map(|slot| slot.home.lanes()).max().unwrap_or(1);
-        let slots: Vec<usize> = (0..self.0.slots.len()).collect();
-        lanes::each(lanes, &slots, |slot| self.pack(*slot).map(drop))
-    }
-
     /// The repository folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.0.root
-    }
-
-    /// The same snapshot without some of its packs.
-    #[must_use]
-    pub fn without(&self, packs: &[PackId]) -> Store {
-        let kept = self.0.slots.iter().filter(|slot| !packs.contains(&slot.id));
-        let slots = kept.map(|slot| Slot::new(slot.id, &slot.home)).collect();
-        Store::of(&self.0.root, slots, None)
-    }
-
-    /// The same snapshot with only some of its packs.
-    #[must_use]
-    pub fn only(&self, packs: &[PackId]) -> Store {
-        let kept = self.0.slots.iter().filter(|slot| packs.contains(&slot.id));
-        let slots = kept.map(|slot| Slot::new(slot.id, &slot.home)).collect();
-        Store::of(&self.0.root, slots, None)
     }
 
     /// The ids of the snapshot's packs.
@@ -446,127 +327,6 @@ impl Store {
         self.sound(Kind::Blob, id, first, |found| self.list_of(found, id))
     }
 
-    /// Streams a blob of any size, in order, in pieces of at most a few MiB, and compares the whole
-    /// with its id. An error at the end means that what was handed out is not the object. A copy that
-    /// is damaged does not count where another pack has a sound one.
-    /// Decodes on all cores; memory stays under 32 MiB.
-    ///
-    /// # Errors
-    /// `Missing`, `Corrupt`, `Cancelled`, `Io`, or what `out` returns.
-    pub fn copy_to(
-        &self,
-        id: &Hash,
-        task: Option<&Task>,
-        out: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
-    ) -> Result<u64> {
-        let found = match self.find_here(Kind::Blob, id)? {
-            Ok(found) => found,
-            Err(elsewhere) => return elsewhere.copy_to(id, task, out),
-        };
-        if found.block.encoding == Encoding::List {
-            let list = self.sound_list(id, &found)?;
-            return self.copy_list(id, list, self, task, out);
-        }
-        let whole = |found: &Found| self.whole_at(Kind::Blob, id, found);
-        let bytes = self.sound(Kind::Blob, id, &found, whole)?;
-        out(&bytes)?;
-        if let Some(task) = task {
-            task.add(bytes.len() as u64);
-        }
-        Ok(bytes.len() as u64)
-    }
-
-    /// Reads part of a blob, verified chunk by chunk; costs the chunks that the range touches.
-    ///
-    /// # Errors
-    /// `Missing`, `Corrupt`, `Invalid` if the range leaves the blob, `Io`.
-    pub fn read_range(&self, id: &Hash, start: u64, len: u64) -> Result<Vec<u8>> {
-        let found = match self.find_here(Kind::Blob, id)? {
-            Ok(found) => found,
-            Err(elsewhere) => return elsewhere.read_range(id, start, len),
-        };
-        let end =
-            start.checked_add(len).filter(|&end| end <= found.raw_len()).ok_or_else(|| {
-                let detail = format!("{len} bytes at {start} of {}", found.raw_len());
-                Error::Invalid { what: "range", detail }
-            })?;
-        let cut = |bytes: &[u8], at: u64| -> Vec<u8> {
-            let low =
-                usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
-            let high =
-                usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
-            bytes[low..high.max(low)].to_vec()
-        };
-        if found.block.encoding != Encoding::List {
-            return Ok(cut(&self.get(Kind::Blob, id, u64::MAX)?, 0));
-        }
-        let mut out = Vec::new();
-        let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
-        let mut at = chunks.skip_to(start)?;
-        while let Some(item) = chunks.next()?.filter(|_| at < end) {
-            if at + item.len > start {
-                let bytes = self.sound_chunk(&item)?;
-                out.extend_from_slice(&cut(&bytes, at));
-            }
-            at += item.len;
-        }
-        Ok(out)
-    }
-
-    /// The chunks of a blob in their order; one that is stored whole is its own only chunk. None when
-    /// there are more than `most`. Costs the list nodes, not the chunks.
-    ///
-    /// # Errors
-    /// `Missing`, `Corrupt`, `Io`.
-    pub fn chunks(&self, id: &Hash, most: usize) -> Result<Option<Vec<ListItem>>> {
-        let found = match self.find_here(Kind::Blob, id)? {
-            Ok(found) => found,
-            Err(elsewhere) => return elsewhere.chunks(id, most),
-        };
-        if found.block.encoding != Encoding::List {
-            return Ok(Some(vec![ListItem { id: *id, len: found.raw_len() }]));
-        }
-        let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
-        let mut items = Vec::new();
-        while let Some(item) = chunks.next()? {
-            if items.len() == most {
-                return Ok(None);
-            }
-            items.push(item);
-        }
-        Ok(Some(items))
-    }
-
-    /// The list nodes and chunks that a blob is made of; none when it is stored whole.
-    ///
-    /// # Errors
-    /// `Missing`, `Corrupt`, `Io`.
-    pub fn children(&self, id: &Hash) -> Result<Option<Vec<Hash>>> {
-        let found = match self.find_here(Kind::Blob, id)? {
-            Ok(found) => found,
-            Err(elsewhere) => return elsewhere.children(id),
-        };
-        if found.block.encoding != Encoding::List {
-            return Ok(None);
-        }
-        // Each node is opened once, however often a hostile list repeats it.
-        let mut seen = HashSet::new();
-        let mut ids = Vec::new();
-        let mut open = vec![self.sound_list(id, &found)?];
-        while let Some(list) = open.pop() {
-            for item in &list.items {
-                if !seen.insert(item.id) {
-                    continue;
-                }
-                ids.push(item.id);
-                if list.height > 0 {
-                    open.push(self.list_node(item, list.height - 1)?);
-                }
-            }
-        }
-        Ok(Some(ids))
-    }
-
     /// A node of a list tree, which must be at this height.
     pub(super) fn list_node(&self, item: &ListItem, height: u8) -> Result<List> {
         let bytes = self.get(Kind::List, &item.id, list::MAX_BYTES as u64)?;
@@ -595,22 +355,6 @@ impl Store {
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)
-    }
-}
-
-impl Slot {
-    fn new(id: PackId, home: &Home) -> Slot {
-        Slot { id, home: home.clone(), pack: OnceLock::new() }
-    }
-}
-
-impl Home {
-    /// How many requests are worth having under way at once.
-    fn lanes(&self) -> usize {
-        match self {
-            Home::Local(_) => 1,
-            Home::Remote(remote) => remote.transport.lanes(),
-        }
     }
 }
 

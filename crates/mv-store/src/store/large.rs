@@ -1,5 +1,7 @@
 //! Large blobs: a list of chunks, read in order and held against the blob's id.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 
 use super::chunks::Chunks;
@@ -22,6 +24,127 @@ pub(crate) enum Proof {
 }
 
 impl Store {
+    /// Streams a blob of any size, in order, in pieces of at most a few MiB, and compares the whole
+    /// with its id. An error at the end means that what was handed out is not the object. A copy that
+    /// is damaged does not count where another pack has a sound one.
+    /// Decodes on all cores; memory stays under 32 MiB.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Cancelled`, `Io`, or what `out` returns.
+    pub fn copy_to(
+        &self,
+        id: &Hash,
+        task: Option<&Task>,
+        out: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    ) -> Result<u64> {
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.copy_to(id, task, out),
+        };
+        if found.block.encoding == Encoding::List {
+            let list = self.sound_list(id, &found)?;
+            return self.copy_list(id, list, self, task, out);
+        }
+        let whole = |found: &Found| self.whole_at(Kind::Blob, id, found);
+        let bytes = self.sound(Kind::Blob, id, &found, whole)?;
+        out(&bytes)?;
+        if let Some(task) = task {
+            task.add(bytes.len() as u64);
+        }
+        Ok(bytes.len() as u64)
+    }
+
+    /// Reads part of a blob, verified chunk by chunk; costs the chunks that the range touches.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Invalid` if the range leaves the blob, `Io`.
+    pub fn read_range(&self, id: &Hash, start: u64, len: u64) -> Result<Vec<u8>> {
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.read_range(id, start, len),
+        };
+        let end =
+            start.checked_add(len).filter(|&end| end <= found.raw_len()).ok_or_else(|| {
+                let detail = format!("{len} bytes at {start} of {}", found.raw_len());
+                Error::Invalid { what: "range", detail }
+            })?;
+        let cut = |bytes: &[u8], at: u64| -> Vec<u8> {
+            let low =
+                usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+            let high =
+                usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+            bytes[low..high.max(low)].to_vec()
+        };
+        if found.block.encoding != Encoding::List {
+            return Ok(cut(&self.get(Kind::Blob, id, u64::MAX)?, 0));
+        }
+        let mut out = Vec::new();
+        let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
+        let mut at = chunks.skip_to(start)?;
+        while let Some(item) = chunks.next()?.filter(|_| at < end) {
+            if at + item.len > start {
+                let bytes = self.sound_chunk(&item)?;
+                out.extend_from_slice(&cut(&bytes, at));
+            }
+            at += item.len;
+        }
+        Ok(out)
+    }
+
+    /// The chunks of a blob in their order; one that is stored whole is its own only chunk. None when
+    /// there are more than `most`. Costs the list nodes, not the chunks.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Io`.
+    pub fn chunks(&self, id: &Hash, most: usize) -> Result<Option<Vec<ListItem>>> {
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.chunks(id, most),
+        };
+        if found.block.encoding != Encoding::List {
+            return Ok(Some(vec![ListItem { id: *id, len: found.raw_len() }]));
+        }
+        let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
+        let mut items = Vec::new();
+        while let Some(item) = chunks.next()? {
+            if items.len() == most {
+                return Ok(None);
+            }
+            items.push(item);
+        }
+        Ok(Some(items))
+    }
+
+    /// The list nodes and chunks that a blob is made of; none when it is stored whole.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Io`.
+    pub fn children(&self, id: &Hash) -> Result<Option<Vec<Hash>>> {
+        let found = match self.find_here(Kind::Blob, id)? {
+            Ok(found) => found,
+            Err(elsewhere) => return elsewhere.children(id),
+        };
+        if found.block.encoding != Encoding::List {
+            return Ok(None);
+        }
+        // Each node is opened once, however often a hostile list repeats it.
+        let mut seen = HashSet::new();
+        let mut ids = Vec::new();
+        let mut open = vec![self.sound_list(id, &found)?];
+        while let Some(list) = open.pop() {
+            for item in &list.items {
+                if !seen.insert(item.id) {
+                    continue;
+                }
+                ids.push(item.id);
+                if list.height > 0 {
+                    open.push(self.list_node(item, list.height - 1)?);
+                }
+            }
+        }
+        Ok(Some(ids))
+    }
+
     /// Makes sure that the list a blob is stored as adds up to the blob. Its nodes are read from this
     /// snapshot; its chunks, whose ids say what they are, from wherever is nearest. Of a blob that is
     /// stored whole there is nothing to do.
