@@ -40,7 +40,7 @@ break_rule() {
         ;;
     tombstone) # what no record names is deleted without a word
         edit crates/mv-repo/src/maintain.rs \
-            'state.deleting.extend(self.orphans.iter().map(retire));' ''
+            'state.deleting.extend(orphans.map(retire));' 'drop(orphans);'
         edit crates/mv-repo/src/maintain.rs \
             'for retired in &remote.state()?.deleting {' \
             'for pack in orphans {
