@@ -5,7 +5,8 @@
 #   tests/scripts/mutate_protocol.sh [RULE...]
 #
 # RULE is one of: base names tombstone chain own confirm; all when none is given. The copies lie in a
-# temporary directory. CARGO_TARGET_DIR is used if it is set, so that a second run builds little.
+# temporary directory. CARGO_TARGET_DIR is used if it is set, so that a second run builds little; it
+# must not be the one of the sources, whose next build would take broken crates for its own.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -13,7 +14,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 : "${CARGO_TARGET_DIR:=$work/target}"
 export CARGO_TARGET_DIR
-push=crates/mv-repo/src/push/mod.rs
 copy=$work/mv
 
 # edit FILE OLD NEW: replaces the one place where OLD stands.
@@ -27,11 +27,11 @@ edit() {
 break_rule() {
     case $1 in
     base) # after a lost race, what is relied upon is not looked up again
-        edit crates/mv-repo/src/remote/mod.rs \
-            'self.store = open_store(&self.transport, &self.folder, Some(&record), &session.nonces);' \
-            'if self.record.is_none() {
-            self.store = open_store(&self.transport, &self.folder, Some(&record), &session.nonces);
-        }'
+        edit crates/mv-repo/src/push/mod.rs \
+            'remote.refresh(session)?;' \
+            'let relied_upon = remote.store.clone();
+        remote.refresh(session)?;
+        remote.store = relied_upon;'
         ;;
     names) # a pack's name follows from its content alone
         edit crates/mv-store/src/transfer.rs \

@@ -84,7 +84,7 @@ fn short(name: &str) -> String {
 }
 
 /// Bytes and their hash, which stands for them where states are compared.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq)]
 pub struct Object {
     hash: Hash,
     bytes: Vec<u8>,
@@ -107,6 +107,12 @@ impl Object {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+impl std::hash::Hash for Object {
+    fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+        self.hash.hash(hasher);
     }
 }
 

@@ -122,7 +122,9 @@ fn deleted_before(e: &Error) -> bool {
 
 /// A pack went while it was read, and the command can be repeated.
 pub(super) fn overtaken(e: &Error) -> bool {
-    matches!(e, Error::Store(mv_store::Error::Stale { .. })) || lost_race(e)
+    use mv_graph::Error::Store;
+    use mv_store::Error::Stale;
+    matches!(e, Error::Store(Stale { .. }) | Error::Graph(Store(Stale { .. }))) || lost_race(e)
 }
 
 fn lost_race(e: &Error) -> bool {
@@ -186,11 +188,12 @@ impl Workshop {
         copy
     }
 
-    /// A version with these files; each has content that follows from its name.
+    /// A version with these files; each has content that follows from its name, and is large enough
+    /// to be stored by itself: smaller ones would travel with their neighbours.
     pub(super) fn commit(&mut self, root: &Path, files: &[&str]) -> Hash {
         for file in files {
             let seed = u64::from_le_bytes(blake(file)[..8].try_into().unwrap());
-            fs::write(root.join(file), mv_tests::Random::new(seed).bytes(600)).unwrap();
+            fs::write(root.join(file), mv_tests::Random::new(seed).bytes(64 << 10)).unwrap();
         }
         let session = self.session();
         let repo = Repo::open(root, &session).unwrap();
