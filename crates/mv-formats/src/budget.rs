@@ -18,6 +18,12 @@ impl Budget {
         Budget { format, left: MAX_MEMORY - RESERVE }
     }
 
+    /// A budget of one part in `parts` of what is left here. Nothing may be taken from this one while
+    /// that other is in use, but what the other parts allow.
+    pub(crate) fn share(&self, format: &'static str, parts: usize) -> Budget {
+        Budget { format, left: self.left / parts }
+    }
+
     /// Takes bytes that will be held.
     pub(crate) fn take(&mut self, bytes: usize) -> Result<()> {
         self.left = self.left.checked_sub(bytes).ok_or(Error::Limit {

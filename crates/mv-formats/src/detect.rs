@@ -21,19 +21,19 @@ pub fn read_model(name: &str, source: &dyn Source) -> Result<Option<Model>> {
     let named = |names: &[&str]| names.iter().any(|name| extension.eq_ignore_ascii_case(name));
     let checkpoint = named(&["pt", "pth", "ckpt"]);
     if named(&["safetensors"]) {
-        return safetensors::read(source).map(Some);
+        return safetensors::read(source, Budget::new("safetensors")).map(Some);
     }
     if named(&["onnx"]) {
-        return onnx::read(source).map(Some);
+        return onnx::read(source, Budget::new("onnx")).map(Some);
     }
     if start.starts_with(&npy::MAGIC) {
-        return npy::read(source).map(Some);
+        return npy::read(source, Budget::new("npy")).map(Some);
     }
     if start.starts_with(&gguf::MAGIC) {
-        return gguf::read(source).map(Some);
+        return gguf::read(source, Budget::new("gguf")).map(Some);
     }
     if start.starts_with(&torch::MAGIC) {
-        return torch::read_old(source).map(Some);
+        return torch::read_old(source, Budget::new("pytorch")).map(Some);
     }
     if start.starts_with(&zip::MAGIC) {
         return if checkpoint || named(&["npz"]) {
@@ -43,7 +43,7 @@ pub fn read_model(name: &str, source: &dyn Source) -> Result<Option<Model>> {
         };
     }
     if pickle::looks_like(&start) {
-        let read = pickle::read(source).map(Some);
+        let read = pickle::read(source, Budget::new("pickle")).map(Some);
         return if checkpoint || named(&["pkl", "pickle", "joblib"]) {
             read
         } else {
@@ -52,10 +52,10 @@ pub fn read_model(name: &str, source: &dyn Source) -> Result<Option<Model>> {
     }
     // The first protocols begin in any way, and joblib can compress the whole file.
     if named(&["pkl", "pickle", "joblib"]) {
-        return lenient(pickle::read(source).map(Some));
+        return lenient(pickle::read(source, Budget::new("pickle")).map(Some));
     }
     if safetensors::looks_like(&start, source.size()) {
-        return lenient(safetensors::read(source).map(Some));
+        return lenient(safetensors::read(source, Budget::new("safetensors")).map(Some));
     }
     Ok(None)
 }

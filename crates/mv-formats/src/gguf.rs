@@ -30,7 +30,7 @@ const MAX_DEPTH: u32 = 4;
 const ALIGNMENT: u64 = 32;
 
 /// Lists the tensors from what stands before their bytes.
-pub(crate) fn read(source: &dyn Source) -> Result<Model> {
+pub(crate) fn read(source: &dyn Source, budget: Budget) -> Result<Model> {
     let mut reader = Reader::new(source, FORMAT);
     reader.skip(MAGIC.len() as u64)?;
     let version = reader.u32()?;
@@ -45,7 +45,7 @@ pub(crate) fn read(source: &dyn Source) -> Result<Model> {
     if pairs > MAX_PAIRS {
         return limit("the number of pairs", MAX_PAIRS);
     }
-    let mut listing = Listing::new(ModelFormat::Gguf, source, Budget::new(FORMAT));
+    let mut listing = Listing::new(ModelFormat::Gguf, source, budget);
     listing.metadata("gguf.version", &version.to_string())?;
     let alignment = metadata(&mut reader, pairs, &mut listing)?;
     table(&mut reader, tensors, alignment, listing)

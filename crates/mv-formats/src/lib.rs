@@ -33,6 +33,8 @@ mod describe;
 mod parquet;
 mod table;
 
+mod layout;
+
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing {
@@ -45,6 +47,7 @@ pub use describe::describe;
 pub use detect::read_model;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
+pub use layout::{Content, Layout, Part, read_layout};
 pub use model::{Location, Model, ModelFormat, Port, Tensor};
 pub use parquet::{Chunk, ParquetColumn, ParquetLayout, RowGroup};
 pub use read::{TensorBytes, read_tensor};

@@ -20,8 +20,8 @@ pub(crate) const MAGIC: [u8; 6] = *b"\x93NUMPY";
 const MAX_LITERAL: usize = 1 << 20;
 
 /// Lists the one array of a file, which is called `array`.
-pub(crate) fn read(source: &dyn Source) -> Result<Model> {
-    let mut listing = Listing::new(ModelFormat::Npy, source, Budget::new(FORMAT));
+pub(crate) fn read(source: &dyn Source, budget: Budget) -> Result<Model> {
+    let mut listing = Listing::new(ModelFormat::Npy, source, budget);
     let mut reader = Reader::new(source, FORMAT);
     let array = header(&mut reader)?;
     let location = array.location(reader.position(), reader.left());
@@ -78,6 +78,8 @@ pub(crate) struct Array {
     shape: Vec<u64>,
     /// Whether the bytes lie in the order of the elements, little-endian.
     plain: bool,
+    /// Whether its elements are big-endian.
+    swapped: bool,
 }
 
 impl Array {
@@ -85,7 +87,7 @@ impl Array {
     pub(crate) fn new(descr: &str, shape: Vec<u64>, columns: bool) -> Array {
         let (dtype, swapped) = dtype(descr);
         let flat = shape.iter().filter(|&&n| n != 1).count() < 2;
-        Array { dtype, shape, plain: !swapped && (flat || !columns) }
+        Array { dtype, shape, plain: !swapped && (flat || !columns), swapped }
     }
 
     /// How many bytes it has, as far as its type says so.
@@ -117,6 +119,16 @@ impl Array {
         }
     }
 
+    /// Its type and the shape that its bytes have when they are read in order, little-endian; none when
+    /// they are big-endian. Columns that lie one after the other are the rows of the turned shape.
+    pub(crate) fn in_order(&self) -> Option<(Dtype, Vec<u64>)> {
+        let (dtype, mut shape) = (!self.swapped).then(|| self.parts())?;
+        if !self.plain {
+            shape.reverse();
+        }
+        Some((dtype, shape))
+    }
+
     /// Its type, its shape.
     pub(crate) fn parts(&self) -> (Dtype, Vec<u64>) {
         (self.dtype.clone(), self.shape.clone())
@@ -124,7 +136,7 @@ impl Array {
 }
 
 /// Reads up to the first byte of the array.
-fn header(reader: &mut Reader<'_>) -> Result<Array> {
+pub(crate) fn header(reader: &mut Reader<'_>) -> Result<Array> {
     let len = literal_len(reader)?;
     let literal = reader.bytes(len, MAX_LITERAL)?;
     let literal =

@@ -21,10 +21,16 @@ const MAX_NAME: usize = 64 << 10;
 /// Bytes of a text that is kept.
 const MAX_TEXT: u64 = 4 << 10;
 
+/// Whether the file begins as most do: the version of the format, and then a text about the producer, the
+/// domain or the model, the version of the model, the graph, the sets of operators or a pair.
+pub(crate) fn looks_like(start: &[u8]) -> bool {
+    matches!(start, [0x08, 1..=0x7f, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..])
+}
+
 /// Lists the initializers, inputs and outputs.
-pub(crate) fn read(source: &dyn Source) -> Result<Model> {
+pub(crate) fn read(source: &dyn Source, budget: Budget) -> Result<Model> {
     let mut walk = Walk { reader: Reader::new(source, FORMAT), fields: 0 };
-    let mut listing = Listing::new(ModelFormat::Onnx, source, Budget::new(FORMAT));
+    let mut listing = Listing::new(ModelFormat::Onnx, source, budget);
     let mut known = false;
     let end = source.size();
     while let Some(field) = walk.next(end)? {

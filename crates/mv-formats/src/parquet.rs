@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The footer is a Thrift structure `FileMetaData`; the numbers of fields below are those of
-//! `parquet.thrift` in apache/parquet-format. Only the footer is read; no page is decoded.
+//! `parquet.thrift` in apache/parquet-format. Only the footer is read, and headers of pages
+//! by [`page_len`]; no page is decoded.
 
 mod compact;
 mod types;
@@ -285,6 +286,30 @@ fn read_chunk_place(bytes: &mut Compact<'_>, of: Type) -> Result<Chunk> {
         return Err(bad("a column chunk has no place"));
     };
     Ok(Chunk { offset: dictionary.map_or(data, |dictionary| dictionary.min(data)), len })
+}
+
+/// Bytes of the page that begins with these ones, its header included: a `PageHeader`. An error also
+/// when they end within the header.
+pub(crate) fn page_len(bytes: &[u8]) -> Result<u64> {
+    let mut header = Compact::new(bytes);
+    let (mut kind, mut unpacked, mut packed) = (None, None, None);
+    header.structure(|bytes, number, of| {
+        match number {
+            1 => kind = Some(bytes.count(of)?),
+            2 => unpacked = Some(bytes.count(of)?),
+            3 => packed = Some(bytes.count(of)?),
+            _ => bytes.skip(of)?,
+        }
+        Ok(())
+    })?;
+    let head = (bytes.len() - header.left()) as u64;
+    match (kind, unpacked, packed) {
+        // Data, an index, a dictionary, data of the second version.
+        (Some(0..=3), Some(_), Some(packed)) => {
+            packed.checked_add(head).ok_or_else(|| bad("the length of a page"))
+        }
+        _ => Err(bad("a page is something else")),
+    }
 }
 
 #[cfg(test)]

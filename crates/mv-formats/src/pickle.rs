@@ -23,8 +23,8 @@ pub(crate) fn looks_like(start: &[u8]) -> bool {
 }
 
 /// Lists the arrays of a pickle, and the classes that loading it would import.
-pub(crate) fn read(source: &dyn Source) -> Result<Model> {
-    let mut heap = Heap::new(source, Budget::new("pickle"));
+pub(crate) fn read(source: &dyn Source, budget: Budget) -> Result<Model> {
+    let mut heap = Heap::new(source, budget);
     let root = machine::run(&mut Reader::new(source, "pickle"), &mut heap)?;
     list(ModelFormat::Pickle, source, heap, root, &Storages::default())
 }

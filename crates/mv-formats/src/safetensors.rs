@@ -31,7 +31,7 @@ pub(crate) fn looks_like(start: &[u8], size: u64) -> bool {
 }
 
 /// Lists the tensors, from the header alone.
-pub(crate) fn read(source: &dyn Source) -> Result<Model> {
+pub(crate) fn read(source: &dyn Source, mut budget: Budget) -> Result<Model> {
     let size = source.size();
     if size < 8 {
         return Err(Error::malformed(FORMAT, "shorter than the length of its header"));
@@ -45,7 +45,6 @@ pub(crate) fn read(source: &dyn Source) -> Result<Model> {
     if length > MAX_HEADER as u64 {
         return Err(Error::Limit { format: FORMAT, what: "the header", limit: MAX_HEADER as u64 });
     }
-    let mut budget = Budget::new(FORMAT);
     budget.take(length as usize)?;
     let header = source.read(8, length as usize)?;
     // A text with escapes is put together in a buffer, which doubles as it grows.
@@ -309,7 +308,7 @@ mod tests {
     }
 
     fn refused(header: &str, data: usize) -> String {
-        read(&file(header, data)).expect_err("must be refused").to_string()
+        read(&file(header, data), Budget::new(FORMAT)).expect_err("must be refused").to_string()
     }
 
     #[test]
@@ -331,7 +330,7 @@ mod tests {
         let tensor = |shape: &str, offsets: &str| {
             format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#)
         };
-        assert!(read(&file(&tensor("[2]", "[0,8]"), 8)).is_ok());
+        assert!(read(&file(&tensor("[2]", "[0,8]"), 8), Budget::new(FORMAT)).is_ok());
         assert!(refused(&tensor("[2]", "[0,8]"), 7).contains("outside the file"));
         assert!(refused(&tensor("[3]", "[0,8]"), 8).contains("shape and type"));
         assert!(refused(&tensor("[2]", "[8,0]"), 8).contains("offsets"));
@@ -354,7 +353,10 @@ mod tests {
             "[".repeat(100_000),
             "]".repeat(100_000)
         );
-        assert!(read(&file(&odd, 1)).is_ok(), "what is not known is skipped, however deep");
+        assert!(
+            read(&file(&odd, 1), Budget::new(FORMAT)).is_ok(),
+            "what is not known is skipped, however deep"
+        );
     }
 
     #[test]

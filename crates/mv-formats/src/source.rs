@@ -58,6 +58,32 @@ impl Source for Vec<u8> {
     }
 }
 
+/// A range of a source, as a source of its own.
+pub(crate) struct Within<'a> {
+    source: &'a dyn Source,
+    offset: u64,
+    len: u64,
+}
+
+impl<'a> Within<'a> {
+    /// The bytes from `offset` on, which must all be there.
+    pub(crate) fn new(source: &'a dyn Source, offset: u64, len: u64) -> Within<'a> {
+        Within { source, offset, len }
+    }
+}
+
+impl Source for Within<'_> {
+    fn size(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        let end = offset.checked_add(into.len() as u64);
+        end.filter(|&end| end <= self.len).ok_or_else(short)?;
+        self.source.read_at(self.offset + offset, into)
+    }
+}
+
 /// An open file with the size that it had when it was opened.
 #[derive(Debug)]
 pub struct FileSource {

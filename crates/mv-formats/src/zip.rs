@@ -34,7 +34,7 @@ pub(crate) struct Entry {
     /// Bytes once decompressed.
     pub(crate) size: u64,
     /// Where its own header begins.
-    header: u64,
+    pub(crate) header: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +46,31 @@ pub(crate) enum Method {
 impl Entry {
     /// Where its bytes begin, which only its own header knows. They lie inside the file.
     pub(crate) fn data(&self, source: &dyn Source) -> Result<u64> {
-        let mut local = Reader::new(source, FORMAT);
-        local.skip(self.header)?;
-        if local.array()? != MAGIC {
+        self.begin(source, LOCAL_LEN as usize).map(|(data, _)| data)
+    }
+
+    /// Where its bytes begin, and the first ones of them, as far as they lie in the `len` bytes after
+    /// the beginning of its header: one read for both.
+    pub(crate) fn begin(&self, source: &dyn Source, len: usize) -> Result<(u64, Vec<u8>)> {
+        let left = source.size().checked_sub(self.header);
+        let left = left.ok_or_else(|| self.malformed("begins after the file"))?;
+        let wanted = left.min(len.max(LOCAL_LEN as usize) as u64) as usize;
+        let mut start = source.read(self.header, wanted)?;
+        let Some((fixed, _)) = start.split_first_chunk::<{ LOCAL_LEN as usize }>() else {
+            return Err(self.malformed("ends after the file"));
+        };
+        if !fixed.starts_with(&MAGIC) {
             return Err(self.malformed("has no header"));
         }
-        local.skip(LOCAL_LEN - 8)?;
-        let (name, extra) = (local.u16()?, local.u16()?);
-        let data =
-            local.skip(u64::from(name) + u64::from(extra))? + u64::from(name) + u64::from(extra);
-        if self.packed > local.left() {
+        let &[.., a, b, c, d] = fixed;
+        let (name, extra) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+        let head = LOCAL_LEN + u64::from(name) + u64::from(extra);
+        if left.checked_sub(head).is_none_or(|left| self.packed > left) {
             return Err(self.malformed("ends after the file"));
         }
-        Ok(data)
+        start.drain(..start.len().min(head as usize));
+        start.truncate(usize::try_from(self.packed).unwrap_or(usize::MAX));
+        Ok((self.header + head, start))
     }
 
     /// An error about this entry.

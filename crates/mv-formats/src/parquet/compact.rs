@@ -35,6 +35,11 @@ impl<'a> Compact<'a> {
         Compact(bytes)
     }
 
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// Reads a structure. `field` is called with the number and the type of each field and must read or
     /// skip its value.
     pub(super) fn structure(

@@ -91,6 +91,28 @@ fn any_changed_byte_gives_a_layout_inside_the_file_or_an_error() {
     }
 }
 
+#[test]
+fn the_pages_of_a_chunk_are_all_of_it() {
+    for name in ["small.parquet", "types.parquet", "more.parquet", "retyped.parquet"] {
+        let bytes = fixture(name);
+        let layout = ParquetLayout::read(&bytes).unwrap();
+        for chunk in layout.row_groups.iter().flat_map(|group| &group.chunks) {
+            let mut pages = &bytes[chunk.offset as usize..][..chunk.len as usize];
+            while !pages.is_empty() {
+                let len = page_len(pages).unwrap();
+                pages = pages.get(len as usize..).unwrap();
+            }
+        }
+    }
+    let page = b"\x15\x00\x15\x0a\x15\x0a\x00";
+    assert_eq!(page_len(page).unwrap(), page.len() as u64 + 5);
+    for wrong in
+        [&page[..6], b"\x15\x08\x15\x0a\x15\x0a\x00", b"\x15\x00\x15\x0a\x15\x09\x00", b"\x00"]
+    {
+        assert!(page_len(wrong).unwrap_err().is_opaque());
+    }
+}
+
 /// A file with this footer.
 fn with_footer(footer: &[u8]) -> Vec<u8> {
     let len = (footer.len() as u32).to_le_bytes();

@@ -55,13 +55,11 @@ pub(crate) fn read_zip(
     mut budget: Budget,
 ) -> Result<Model> {
     let root = main.name.strip_suffix("data.pkl").unwrap_or_default();
-    let mut storages = Storages::default();
+    let mut storages =
+        Storages { swapped: is_swapped(source, entries, root)?, ..Storages::default() };
     for entry in entries {
-        let Some(name) = entry.name.strip_prefix(root) else { continue };
-        if name == "byteorder" && entry.size == 3 && entry.method == Some(Method::Stored) {
-            storages.swapped = source.read(entry.data(source)?, 3)? == b"big";
-        }
-        let Some(key) = name.strip_prefix("data/") else { continue };
+        let Some(key) = entry.name.strip_prefix(root) else { continue };
+        let Some(key) = key.strip_prefix("data/") else { continue };
         let place = Place {
             offset: entry.data(source)?,
             len: entry.size,
@@ -99,11 +97,24 @@ pub(crate) fn read_zip(
     }
 }
 
+/// Whether the elements of the storages under this root are big-endian.
+pub(crate) fn is_swapped(source: &dyn Source, entries: &[Entry], root: &str) -> Result<bool> {
+    let says = |entry: &&Entry| {
+        entry.name.strip_prefix(root) == Some("byteorder")
+            && entry.size == 3
+            && entry.method == Some(Method::Stored)
+    };
+    match entries.iter().rfind(says) {
+        Some(entry) => Ok(source.read(entry.data(source)?, 3)? == b"big"),
+        None => Ok(false),
+    }
+}
+
 /// Lists the tensors of a file of the old kind: the magic number, a version, facts about the
 /// machine, the object, the keys of the storages, and for each its number of elements and bytes.
-pub(crate) fn read_old(source: &dyn Source) -> Result<Model> {
+pub(crate) fn read_old(source: &dyn Source, budget: Budget) -> Result<Model> {
     let mut reader = Reader::new(source, FORMAT);
-    let mut heap = Heap::new(source, Budget::new(FORMAT));
+    let mut heap = Heap::new(source, budget);
     machine::run(&mut reader, &mut heap)?;
     machine::run(&mut reader, &mut heap)?;
     let facts = machine::run(&mut reader, &mut heap)?;

@@ -3,4 +3,5 @@
 mod build;
 mod fixtures;
 mod hostile;
+mod layout;
 mod memory;

@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use mv_formats::{
-    MAX_HEADER, MAX_MEMORY, MAX_TENSORS, Model, ParquetLayout, Source, compare_tables, read_model,
-    read_tensor,
+    MAX_HEADER, MAX_MEMORY, MAX_TENSORS, Model, ParquetLayout, Source, compare_tables, read_layout,
+    read_model, read_tensor,
 };
 
 use crate::build::Content::{Deflated, Hole, Stored};
@@ -52,13 +52,16 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Reads a file and says how much more was held meanwhile than before, the model included.
+/// Reads a file and says how much more was held meanwhile than before, the model included. Its layout is
+/// read as well.
 fn held(name: &str, source: &dyn Source) -> (Option<Model>, usize) {
+    let (layout, _) = holding(name, || read_layout(name, source).expect("reads"));
+    layout.inspect(|layout| crate::layout::check(layout, source.size()));
     holding(name, || read_model(name, source).ok().flatten())
 }
 
 /// What this gives, and how much more was held meanwhile than before.
-fn holding<T>(name: &str, read: impl FnOnce() -> T) -> (T, usize) {
+pub(crate) fn holding<T>(name: &str, read: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     PEAK.set(before);
     let found = read();
@@ -155,6 +158,14 @@ fn footers_of_parquet_stay_below_the_limit() {
     let (layout, _) = holding("many chunks", || ParquetLayout::read(&wide).expect("a footer"));
     assert_eq!((layout.columns.len(), layout.row_groups.len()), (1 << 16, 16));
     drop(layout);
+    let (parts, _) = holding("a layout", || read_layout("x", &wide).expect("reads"));
+    assert_eq!(parts, None, "no chunk has bytes");
+    // The same with a byte each: row groups are parts, and one of two that overlap.
+    let chunk = b"\x3c\x76\x02\x26\x08\0\0";
+    let group = [&b"\x19\xfc"[..], &protobuf::varint(1 << 16), &chunk.repeat(1 << 16), b"\x26\0\0"];
+    let bytes = parquet(&columns, 1 << 16, &group.concat().repeat(16), 16);
+    let (parts, _) = holding("row groups", || read_layout("x", &bytes).expect("reads"));
+    assert_eq!(parts.expect("a layout").parts.len(), 1);
     let (diff, _) = holding("two tables", || compare_tables("x.parquet", &wide, &wide, &[]));
     assert!(diff.expect("a diff").is_some());
 }
@@ -221,6 +232,30 @@ fn zips_stay_below_the_limit() {
     held("x.pt", &zip([("a/data.pkl".to_owned(), Deflated { packed, size: MAX_HEADER as u64 })]));
 }
 
+#[test]
+fn archives_of_models_stay_below_the_limit() {
+    let tensor = |n: usize| {
+        format!(r#""{n:x}":{{"dtype":"U8","shape":[1],"data_offsets":[{n},{}]}}"#, n + 1)
+    };
+    let model = |count: usize| {
+        let tensors: Vec<String> = (0..count).map(tensor).collect();
+        let mut file = safetensors(&format!("{{{}}}", tensors.join(",")));
+        file.hole(count as u64);
+        file.dense()
+    };
+    for (times, count) in [(1, 150_000), (4, 60_000), (40, 10_000), (3000, 100)] {
+        let model = model(count);
+        let entries = (0..times).map(|n| (format!("{n}.safetensors"), Stored(model.clone())));
+        held("x.zip", &zip(entries).dense());
+    }
+    let many = zip((0..130_000).map(|n| (format!("{n}"), Stored(vec![1])))).dense();
+    let (layout, _) = holding("entries", || read_layout("x", &many).expect("reads"));
+    assert_eq!(layout.expect("a layout").parts.len(), 130_000);
+    held("x.zip", &zip([("inner.zip".to_owned(), Stored(many))]).dense());
+    let name = "n".repeat(5000);
+    held("x.zip", &zip((0..8000).map(|n| (format!("{name}{n}"), Stored(vec![1])))).dense());
+}
+
 /// A checkpoint as it is trained: so many tensors, each with its own storage.
 fn checkpoint(count: usize) -> Vec<u8> {
     let pairs: Vec<u8> = (0..count)
@@ -238,6 +273,10 @@ fn checkpoint(count: usize) -> Vec<u8> {
 fn a_checkpoint_of_thirty_thousand_tensors_is_within_the_limit() {
     let (model, _) = held("x.pt", &checkpoint(30_000));
     assert_eq!(model.expect("a model").tensors.len(), 30_000);
+    let file = checkpoint(30_000);
+    let layout = read_layout("x", &file).expect("reads").expect("a layout");
+    let is_tensor = |part: &&mv_formats::Part| part.content != mv_formats::Content::Opaque;
+    assert_eq!(layout.parts.iter().filter(is_tensor).count(), 30_000);
 }
 
 #[test]
