@@ -39,11 +39,20 @@ format:
     cargo build --release --locked
     python3 tests/scripts/check_format.py target/release/mver
 
-# Measures against other tools that are installed
+# Measures: `stored`, `micro`, `history`, `memory` or `compare` (mv-bench); else tests/scripts/bench.py
+[group('bench')]
+[positional-arguments]
 bench *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
     cargo build --release --locked
+    case "${1:-}" in
+    stored | micro | history | memory | compare)
+        exec cargo run --release --locked --quiet -p mv-bench -- "$@"
+        ;;
+    esac
     cargo build --release --locked --example stat_walk -p mv-repo
-    STAT_WALK=target/release/examples/stat_walk python3 tests/scripts/bench.py --mv target/release/mver {{args}}
+    STAT_WALK=target/release/examples/stat_walk exec python3 tests/scripts/bench.py --mv target/release/mver "$@"
 
 # Writes the generated documents
 gen:

@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ READER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "read_format.p
 MVER = os.path.abspath(sys.argv[1])
 ENV = dict(os.environ, MV_AUTHOR_NAME="Ada", MV_AUTHOR_EMAIL="ada@example.org")
 rng = random.Random(1)
+ENCODINGS = {"raw", "zstd", "list", "columns", "float", "delta", "cast", "diff"}
+seen = set()
 
 
 def mver(repo, *args, ok=(0,)):
@@ -67,7 +70,12 @@ def same(a, b):
 
 
 def compare(repo, revs):
-    print("   ", reader("check", repo).strip())
+    """Compares versions with what the program writes; returns the encodings of the blocks that held them."""
+    told = reader("check", repo).strip()
+    print("   ", told)
+    branch = reader("refs", repo).split()[1].strip("'")
+    found = {word for word in told.replace(",", "").split() if word in ENCODINGS}
+    seen.update(found)
     entries = 0
     for rev in revs:
         mver(repo, "checkout", rev)
@@ -75,7 +83,10 @@ def compare(repo, revs):
         reader("extract", repo, rev, os.path.join(out, "x"))
         entries += same(repo, os.path.join(out, "x"))
         shutil.rmtree(out)
+    if len(branch) < 64:
+        mver(repo, "checkout", branch)
     print(f"    {len(revs)} versions, {entries} entries equal to `mver checkout`")
+    return found
 
 
 def write(repo, path, data, bits=0o644):
@@ -183,6 +194,93 @@ def long_history(base):
     print("   ", len(reader("refs", repo).splitlines()), "refs")
 
 
+FORMATS = {"F64": "<d", "F32": "<f", "F16": "<e"}
+
+
+def number(kind, value):
+    if kind == "BF16":
+        return struct.pack("<f", value)[2:]
+    if kind == "I8":
+        return struct.pack("<b", max(-128, min(127, round(value * 500))))
+    return struct.pack(FORMATS[kind], value)
+
+
+def rounded(value):
+    """An f32 as bf16: to the nearest, ties to even."""
+    bits = int.from_bytes(struct.pack("<f", value), "little")
+    if value != value:
+        return (bits >> 16 & 0x8000 | 0x7FC0).to_bytes(2, "little")
+    return (bits + 0x7FFF + (bits >> 16 & 1) >> 16).to_bytes(2, "little")
+
+
+def safetensors(tensors):
+    """A file of `tensors`: name to type and bytes."""
+    header, body = {}, b""
+    for name, (kind, data) in tensors.items():
+        count = len(data) // {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I8": 1}[kind]
+        header[name] = {"dtype": kind, "shape": [count], "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def numbers(base):
+    print("numbers: steps of training of every type, resized tensors, a bf16 twin of an f32 file")
+    repo = new(base, "numbers")
+    count = {"F32": 300_000, "BF16": 150_000, "F16": 70_000, "F64": 70_000, "I8": 90_000}
+    values = {kind: [rng.gauss(0, 0.05) for _ in range(n)] for kind, n in count.items()}
+    values["BF16 small"] = [rng.gauss(0, 0.05) for _ in range(3000)]
+    for turn in range(5):
+        tensors = {}
+        for name, those in values.items():
+            kind = name.split()[0]
+            tensors[name] = (kind, b"".join(number(kind, x) for x in those))
+            for at in range(0, len(those), 1 if turn % 2 else 3):
+                those[at] *= 1 + rng.gauss(0, 0.002)
+        if turn == 3:  # longer, shorter, and with bytes that are no numbers
+            tensors["F16"] = ("F16", tensors["F16"][1] + tensors["F16"][1][:4000])
+            tensors["BF16"] = ("BF16", tensors["BF16"][1][:-5000])
+        write(repo, b"models/model.safetensors", safetensors(tensors))
+        if turn in (1, 4):
+            wide = [*values["F32"][:100_000], 0.0, -0.0, float("inf"), float("nan"), 3.4e38, 1e-45]
+            wide = [struct.unpack("<f", struct.pack("<f", x))[0] for x in wide]
+            write(repo, b"models/wide.safetensors", safetensors({"twin": ("F32", b"".join(number("F32", x) for x in wide))}))
+            mver(repo, "commit", "-m", f"wide {turn}")
+            write(repo, b"models/half.safetensors", safetensors({"twin": ("BF16", b"".join(map(rounded, wide)))}))
+        mver(repo, "commit", "-m", f"turn {turn}")
+    found = compare(repo, ids(repo))
+    assert {"float", "delta", "cast"} <= found, found
+    mver(repo, "repack")
+    compare(repo, ids(repo))
+
+
+def tables(base):
+    print("tables: rows that change, come and go, and the same after repacking")
+    repo = new(base, "tables")
+    rows = [
+        f"{n},2026-{n % 12 + 1:02}-{n % 28 + 1:02},{rng.choice(['Lagos', 'Lima', 'Oslo'])},{rng.random() * 100:.3f},{rng.getrandbits(40):x}\n"
+        for n in range(150_000)
+    ]
+    for turn in range(6):
+        for _ in range(200):
+            at = rng.randrange(len(rows))
+            fields = rows[at].split(",")
+            rows[at] = ",".join(fields[:3] + [f"{rng.random() * 100:.{rng.randrange(4)}f}"] + fields[4:])
+        at = rng.randrange(len(rows))
+        rows[at:at] = [f"{turn},new row\n", "odd\n", ",,,,\n"] * 40
+        del rows[rng.randrange(len(rows)) :][:500]
+        write(repo, b"data/rows.csv", "id,day,city,amount,key\n".encode() + "".join(rows).encode())
+        write(repo, b"data/other.tsv", "".join(rows[:20_000]).replace(",", "\t").replace("\n", "\r\n").encode())
+        mver(repo, "commit", "-m", f"turn {turn}")
+        if turn == 0:
+            mver(repo, "repack")
+            assert "columns" in compare(repo, ids(repo))
+    assert "diff" in compare(repo, ids(repo))
+    mver(repo, "repack")
+    compare(repo, ids(repo))
+
+
 def huge_file(base):
     print("a file of 4.5 GiB: lists of lists")
     repo = new(base, "huge")
@@ -202,6 +300,9 @@ def main():
         big_files(base)
         small_files(base)
         long_history(base)
+        numbers(base)
+        tables(base)
+        assert seen == ENCODINGS, ENCODINGS - seen
         if "--huge" in sys.argv:
             huge_file(base)
     print("all equal")

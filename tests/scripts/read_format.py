@@ -17,6 +17,7 @@ sections of FORMAT.md.
 """
 
 import argparse
+import array
 import bisect
 import mmap
 import os
@@ -35,7 +36,9 @@ except ImportError:
 
 BLOB, TREE, MANIFEST, NODE = range(4)
 CONTEXT = {TREE: "mv 2026 tree v1", MANIFEST: "mv 2026 manifest v1", NODE: "mv 2026 list v1"}
-RAW, ZSTD, LIST = range(3)
+RAW, ZSTD, LIST, COLUMNS, FLOAT, DELTA, CAST, DIFF = range(8)
+ENCODINGS = ("raw", "zstd", "list", "columns", "float", "delta", "cast", "diff")
+BASED = (DELTA, CAST, DIFF)
 KIB, MIB = 1 << 10, 1 << 20
 ZERO = bytes(32)
 CUTTING = "chunk=gear64-v1/32k/128k/512k"
@@ -114,6 +117,418 @@ def unzstd(data, raw_len):
     return raw
 
 
+# --- blocks (5.1 to 5.8) ----------------------------------------------------------------------------------------
+
+
+class Bytes:
+    """Bytes that are taken off the front."""
+
+    def __init__(self, data, what):
+        self.data, self.at, self.what = data, 0, what
+
+    def left(self):
+        return len(self.data) - self.at
+
+    def take(self, count):
+        need(count <= self.left(), f"{self.what}: cut off")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, width):
+        return int.from_bytes(self.take(width), "little")
+
+    def leb(self):  # 5.1
+        value = 0
+        for n in range(10):
+            byte = self.number(1)
+            value |= (byte & 127) << (7 * n)
+            if byte < 128:
+                need((byte or n == 0) and value < 1 << 64, f"{self.what}: not the only form of a number")
+                return value
+        raise Bad(f"{self.what}: a number is too long")
+
+    def zigzag(self):
+        return unzigzag(self.leb())
+
+    def stream(self, most):  # 5.1
+        head = self.leb()
+        size = head >> 1
+        need(size <= most, f"{self.what}: a stream of {size} bytes where {most} can be")
+        return unzstd(self.take(self.leb()), size) if head & 1 else self.take(size)
+
+    def end(self):
+        need(self.left() == 0, f"{self.what}: {self.left()} bytes too many")
+
+
+def unzigzag(value):
+    return -(value + 1 >> 1) if value & 1 else value >> 1
+
+
+def decode_columns(stored, raw_len):  # 5.2
+    r = Bytes(stored, "columns")
+    delimiter, ending = r.take(1), r.number(1)
+    need(ending <= 1, "columns: unknown ending")
+    ending = (b"\n", b"\r\n")[ending]
+    columns, rows = r.leb(), r.leb()
+    need(1 <= columns <= 1024 and rows * columns <= raw_len, "columns: too many")
+    pieces, loose = Bytes(r.stream(2 * raw_len), "pieces"), Bytes(r.stream(raw_len), "loose")
+    left = raw_len - len(loose.data)
+    table = []
+    for _ in range(columns):
+        fields = column(r, rows, left)
+        left -= sum(map(len, fields)) + rows
+        need(left >= 0, "columns: larger than the block")
+        table.append(fields)
+    r.end()
+    need(left == rows * (len(ending) - 1), "columns: do not add up to the block")
+    lines = [delimiter.join(row) + ending for row in zip(*table)]
+    out, at = [], 0
+    while pieces.left():
+        before, length = pieces.leb(), pieces.leb()
+        need(before <= rows - at and length >= 1, "columns: a piece of nothing, or behind the end")
+        out += lines[at : at + before]
+        out.append(loose.take(length))
+        at += before
+    loose.end()
+    return b"".join(out + lines[at:])
+
+
+def column(r, rows, left):
+    kind = r.number(1)
+    need(kind <= 3, f"columns: unknown kind {kind}")
+    if kind == 0:
+        fields = lines_of(r.stream(left))
+        need(len(fields) == rows, "columns: as many fields as rows are needed")
+        return fields
+    if kind == 1:
+        words = lines_of(r.stream(left))
+        numbers = integers(r, rows)
+        need(len(words) <= 65536 and all(0 <= n < len(words) for n in numbers), "columns: no such word")
+        return [words[n] for n in numbers]
+    if kind == 2:
+        decimals, kept = r.number(1), r.number(1)
+        need(kept <= decimals <= 18, "columns: impossible decimals")
+        shape = lambda n: decimal(n, decimals, kept)  # noqa: E731
+    else:
+        pattern = r.take(r.number(1))
+        shape = lambda n: patterned(n, pattern)  # noqa: E731
+    gaps, missing = Bytes(r.stream(2 * rows), "misses"), lines_of(r.stream(left))
+    need(len(missing) <= rows, "columns: more misses than rows")
+    hits = [shape(n) for n in integers(r, rows - len(missing))]
+    fields, at = [], 0
+    for miss in missing:
+        before = gaps.leb()
+        need(before <= len(hits) - at, "columns: a miss behind the end")
+        fields += hits[at : at + before]
+        fields.append(miss)
+        at += before
+    gaps.end()
+    return fields + hits[at:]
+
+
+def lines_of(data):
+    need(not data or data[-1:] == b"\n", "columns: the last field is cut off")
+    return data.split(b"\n")[:-1]
+
+
+def decimal(n, decimals, kept):
+    need(abs(n) < 10**18, "columns: a number is too large")
+    digits = str(abs(n)).rjust(decimals + 1, "0")
+    whole, places = digits[: len(digits) - decimals], digits[len(digits) - decimals :]
+    while len(places) > kept and places[-1] == "0":
+        places = places[:-1]
+    return ("-" * (n < 0) + whole + "." * bool(places) + places).encode()
+
+
+def patterned(n, pattern):
+    places = pattern.count(b"0")
+    digits = str(n).rjust(places, "0") if n else "0" * places
+    need(0 <= n < 10**18 and len(digits) == places, "columns: a number does not fit its pattern")
+    digits = iter(digits.encode())
+    return bytes(next(digits) if byte == 48 else byte for byte in pattern)
+
+
+def integers(r, count):
+    form = r.number(1)
+    width, steps = form & ~16, form & 16
+    need(width <= 8, f"columns: integers of form {form}")
+    least = r.zigzag()
+    last = r.zigzag() if steps else 0
+    planes = [r.stream(count) for _ in range(width)]
+    need(all(len(plane) == count for plane in planes), "columns: a plane has too few bytes")
+    found = []
+    for place in range(count):
+        n = least + sum(plane[place] << 8 * at for at, plane in enumerate(planes))
+        need(-(1 << 63) <= n < 1 << 63, "columns: an integer is too large")
+        last = last + n if steps else n
+        need(-(1 << 63) <= last < 1 << 63, "columns: an integer is too large")
+        found.append(last)
+    return found
+
+
+BF16, F16, F32, F64, BYTE = range(1, 6)  # 5.3
+SIZE = {BF16: 2, F16: 2, F32: 4, F64: 8, BYTE: 1}
+WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def words_of(data, size):
+    found = array.array(WORDS[size], bytes(data))
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
+
+
+def bytes_of(words, size):
+    found = array.array(WORDS[size], words)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found.tobytes()
+
+
+def kind_of(r):
+    kind = r.number(1)
+    need(kind in SIZE, f"{r.what}: unknown kind of number {kind}")
+    return kind
+
+
+def decode_float(stored, raw_len):  # 5.4
+    r = Bytes(stored, "floats")
+    kind = kind_of(r)
+    size = SIZE[kind]
+    n = raw_len // size
+    need(n >= 1, "floats: not one element")
+    planes = []
+    for _ in range(size):
+        form = r.number(1)
+        need(form <= 2, f"floats: a plane of form {form}")
+        if form == 0:
+            planes.append(r.take(n))
+        elif form == 1:
+            planes.append(unzstd(r.take(r.number(4)), n))
+        else:
+            planes.append(r.take(1) * n)
+    turn, bits = {F64: 4, BYTE: 0}.get(kind, 1), 8 * size
+    low = (1 << turn) - 1
+    words = (int.from_bytes(word, "big") for word in zip(*planes))
+    out = bytes_of([word >> turn | (word & low) << (bits - turn) for word in words], size)
+    tail = r.take(raw_len - n * size)
+    r.end()
+    return out + tail
+
+
+class Tokens:
+    """What tokens stand for, in elements of a size (5.6)."""
+
+    def __init__(self, size):
+        self.raw, self.least, self.level = [], [], []
+        for t in range({1: 48, 2: 112, 4: 240, 8: 256}[size]):
+            if t < 8:
+                raw, least, level = 0, t, (0, 11, 17, 21, 24, 26, 28, 29)[t]
+            elif size < 8:
+                raw, level = t // 8 - 1, t + 22
+                least = (8 + t % 8) << raw
+            elif t < 16:
+                raw, least, level = 0, t, t + 22
+            else:
+                raw, level = t // 4 - 2, 2 * t + 6
+                least = (4 + t % 4) << raw
+            self.raw.append(raw)
+            self.least.append(least)
+            self.level.append(level)
+
+
+class Bits:
+    """Bits, the lowest of a byte first."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        start = self.at >> 3
+        self.at += count
+        need(self.at <= 8 * len(self.data), "bits are cut off")
+        window = int.from_bytes(self.data[start : start + 10], "little")
+        return window >> (self.at - count & 7) & ((1 << count) - 1)
+
+
+def frequencies(bits, tokens):
+    found, left, before = [], 2048, 0
+    while left:
+        need(len(found) < tokens, "delta: more tokens than there are")
+        ones = 0
+        while bits.take(1):
+            ones += 1
+            need(ones <= 24, "delta: a frequency is too wide")
+        width = before + (-(ones + 1 >> 1) if ones & 1 else ones >> 1)
+        need(0 <= width <= 12, "delta: a frequency is too wide")
+        f = (1 << width - 1) + bits.take(width - 1) if width else 0
+        need(f <= left, "delta: frequencies add up to too much")
+        found.append(f)
+        left, before = left - f, width
+    return found
+
+
+def states(found):
+    """Of each state: the token, how many bits are read for the next one, and what they are added to."""
+    token, at = [0] * 2048, 0
+    for t, f in enumerate(found):
+        for _ in range(f):
+            token[at] = t
+            at = (at + 1283) % 2048
+    seen, made = list(found), []
+    for t in token:
+        x = seen[t]
+        seen[t] += 1
+        bits = 11 - (x.bit_length() - 1)
+        made.append((t, bits, (x << bits) - 2048))
+    return made
+
+
+def exponents(kind, words):
+    if kind == BYTE:
+        return [min(word, 256 - word).bit_length() for word in words]
+    low, width = {BF16: (7, 8), F16: (10, 5), F32: (23, 8), F64: (52, 11)}[kind]
+    return [word >> low & ((1 << width) - 1) for word in words]
+
+
+def decode_delta(stored, base, raw_len):  # 5.6
+    r = Bytes(stored, "delta")
+    kind, form, top = kind_of(r), r.number(1), r.number(2)
+    means = [r.number(2) for _ in range(24)]
+    size = SIZE[kind]
+    n = min(raw_len, len(base)) // size
+    need(form <= 1 and top < 2048 and max(means) < 1024 and n >= 1, "delta: bad header")
+    tokens = Tokens(size)
+    bits = Bits(stored[r.at :])
+    tables = []
+    for context in range(24):
+        same = context and bits.take(1)
+        tables.append(tables[-1] if same else states(frequencies(bits, len(tokens.raw))))
+    need(bits.take(-bits.at % 8) == 0, "delta: bits behind the tables")
+    r.take(bits.at // 8)
+    lanes = []
+    lengths = [r.number(4) for _ in range(8 if n >= 4096 else 1)]
+    for length in lengths:
+        lane = Bits(r.take(length))
+        zeros = 0
+        while not lane.take(1):
+            zeros += 1
+            need(zeros < 8, "delta: a lane does not begin")
+        lanes.append([lane, lane.take(11)])
+    parents = words_of(base[: n * size], size)
+    children, shift, total = [], 0, 0
+    for i, (parent, e) in enumerate(zip(parents, exponents(kind, parents))):
+        below = min(max(top - e, -1), 15)
+        context = min(max((8 * below + 10 + (shift >> 3)) >> 2, 0), 23)
+        lane = lanes[i % len(lanes)]
+        t, count, following = tables[context][lane[1]]
+        lane[1] = following + lane[0].take(count)
+        v = tokens.least[t] + lane[0].take(tokens.raw[t])
+        children.append(parent + unzigzag(v) & (1 << 8 * size) - 1)
+        total += tokens.level[t] - means[context]
+        if i % 32 == 31:
+            shift, total = min(max(shift + (total >> 3), -256), 255), 0
+    for lane, state in lanes:
+        need(lane.at == 8 * len(lane.data) and state == 0, "delta: a lane does not end")
+    rest = raw_len - n * size
+    tail = r.take(r.left())
+    if form == 1:
+        need(rest > 0, "delta: a rest of nothing")
+        tail = decode_float(tail, rest)
+    need(len(tail) == rest, "delta: the rest does not fit")
+    return bytes_of(children, size) + tail
+
+
+def f32_of(bits):  # 5.7
+    sign, magnitude = bits >> 32 & 0x8000_0000, bits & (1 << 63) - 1
+    if magnitude > 0x7FF0_0000_0000_0000:
+        return sign | 0x7FC0_0000 | magnitude >> 29 & 0x3F_FFFF
+    try:
+        value = struct.pack("<f", struct.unpack("<d", struct.pack("<Q", magnitude))[0])
+    except OverflowError:
+        return sign | 0x7F80_0000
+    return sign | int.from_bytes(value, "little")
+
+
+def f16_of(bits):
+    sign, magnitude = bits >> 16 & 0x8000, bits & 0x7FFF_FFFF
+    if magnitude > 0x7F80_0000:
+        return sign | 0x7E00 | magnitude >> 13 & 0x1FF
+    try:
+        value = struct.pack("<e", struct.unpack("<f", struct.pack("<I", magnitude))[0])
+    except OverflowError:
+        return sign | 0x7C00
+    return sign | int.from_bytes(value, "little")
+
+
+def bf16_of(bits):
+    sign, magnitude = bits >> 16 & 0x8000, bits & 0x7FFF_FFFF
+    if magnitude > 0x7F80_0000:
+        return sign | 0x7FC0
+    half, low = magnitude >> 16, magnitude & 0xFFFF
+    return sign | half + (low > 0x8000 or low == 0x8000 and half & 1)
+
+
+def decode_cast(stored, base, raw_len):  # 5.7
+    r = Bytes(stored, "cast")
+    kind, of = kind_of(r), kind_of(r)
+    r.end()
+    need((kind in (BF16, F16) and of in (F32, F64)) or (kind, of) == (F32, F64), "cast: no such cast")
+    n = len(base) // SIZE[of]
+    need(len(base) == n * SIZE[of] and raw_len == n * SIZE[kind], "cast: the base does not fit")
+    words = words_of(base, SIZE[of])
+    if of == F64:
+        words = map(f32_of, words)
+    narrow = {BF16: bf16_of, F16: f16_of, F32: lambda word: word}[kind]
+    return bytes_of([narrow(word) for word in words], SIZE[kind])
+
+
+def decode_diff(stored, base, raw_len):  # 5.8
+    r = Bytes(stored, "diff")
+    copies = r.stream(raw_len // 8)
+    gaps, jumps = r.stream(len(copies)), r.stream(len(copies))
+    need(len(gaps) == len(jumps) == len(copies), "diff: as many gaps and jumps as copies are needed")
+    tails, literals = Bytes(r.stream(12 * len(copies)), "tails"), Bytes(r.stream(raw_len), "literals")
+    r.end()
+
+    def number(byte):
+        if byte < 253:
+            return byte
+        need(byte < 255, "diff: 255 is no number")
+        value = tails.number(2 if byte == 253 else 4)
+        need(value >= (253 if byte == 253 else 65536), "diff: not the only form of a number")
+        return value
+
+    out, at, length = [], 0, 0
+    for copy, gap, jump in zip(copies, gaps, jumps):
+        gap, jump, copy = number(gap), unzigzag(number(jump)), number(copy) + 8
+        at += jump
+        need(0 <= at and at + copy <= len(base), "diff: a copy leaves the base")
+        length += gap + copy
+        need(length <= raw_len, "diff: longer than the block")
+        out += [literals.take(gap), base[at : at + copy]]
+        at += copy
+    tails.end()
+    out.append(literals.take(literals.left()))
+    return b"".join(out)
+
+
+def decode_block(encoding, stored, bases, raw_len):
+    """The decoded bytes of a block; of a list block, the list."""
+    if encoding in BASED:  # 5.5
+        start = Bytes(stored, "block").number(4)
+        need(start <= len(bases), "block: begins behind its bases")
+        stored, base = stored[4:], bases[start:]
+        decode = {DELTA: decode_delta, CAST: decode_cast, DIFF: decode_diff}[encoding]
+        raw = decode(stored, base, raw_len)
+    elif encoding in (RAW, LIST):
+        return stored
+    else:
+        raw = {ZSTD: unzstd, COLUMNS: decode_columns, FLOAT: decode_float}[encoding](stored, raw_len)
+    need(len(raw) == raw_len, f"{ENCODINGS[encoding]} block: decodes to {len(raw)} bytes, recorded are {raw_len}")
+    return raw
+
+
 # --- packs (6) --------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +567,7 @@ class Pack:
         objects, blocks, bases, zero, self.footer = struct.unpack("<IIIIQ", trailer[:24])
         self.check = trailer[24:56]
         need(zero == 0, f"{self.what}: unknown bytes in the trailer")
-        need(objects <= 1 << 24 and blocks <= objects and bases <= blocks, f"{self.what}: impossible counts")
+        need(objects <= 1 << 24 and blocks <= objects and bases <= 1 << 25, f"{self.what}: impossible counts")
         whole = self.footer + objects * 40 + blocks * 28 + bases * 36 + 64
         need(self.footer >= 24 and whole == size, f"{self.what}: its length does not match its index")
         self.blocks, self.bases = blocks, bases
@@ -175,15 +590,39 @@ class Pack:
     def block(self, n):
         at = self.record_at(n)
         offset, raw_len, stored_len, _, encoding, kind, zero = struct.unpack("<QQIIBBH", self.data[at : at + 28])
-        need(encoding in (RAW, ZSTD, LIST), f"{self.what}: unknown encoding {encoding}")
+        need(encoding < len(ENCODINGS), f"{self.what}: unknown encoding {encoding}")
         need(kind in (BLOB, TREE, MANIFEST, NODE), f"{self.what}: unknown kind {kind}")
         need(zero == 0 and 24 <= offset and offset + stored_len <= self.footer, f"{self.what}: bad block {n}")
+        need(encoding < LIST or kind == BLOB, f"{self.what}: block {n} has an encoding of blobs")
         if encoding == LIST:
-            need(kind == BLOB and stored_len <= 40965, f"{self.what}: bad list block {n}")
+            need(stored_len <= 40965, f"{self.what}: bad list block {n}")
         else:
-            need(raw_len <= 64 * MIB, f"{self.what}: block {n} is too large")
-            need(encoding == ZSTD or raw_len == stored_len, f"{self.what}: bad raw block {n}")
+            most = (64 if kind == TREE else 16) * MIB
+            if self.first(n + 1) - self.first(n) > 1:
+                most = (4 if encoding == DIFF else 1) * MIB
+            need(raw_len <= most, f"{self.what}: block {n} is too large")
+            need(encoding != RAW or raw_len == stored_len, f"{self.what}: bad raw block {n}")
         return offset, raw_len, stored_len, encoding, kind
+
+    def base(self, n):
+        """The n-th record of bases: a block, and what it is coded against."""
+        at = self.footer + len(self.ids) * 40 + self.blocks * 28 + n * 36
+        return self.word(at), bytes(self.data[at + 4 : at + 36])
+
+    def bases_of(self, number, encoding):
+        """The bases of a block, in the order of their bytes."""
+        if encoding not in BASED:
+            return []
+        low, high = 0, self.bases
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.base(middle)[0] < number else (low, middle)
+        found = []
+        while low < self.bases and self.base(low)[0] == number:
+            found.append(self.base(low)[1])
+            low += 1
+        need(1 <= len(found) <= 512, f"{self.what}: block {number} has {len(found)} bases")
+        return found
 
     def ordinal(self, n):
         ordinal = self.word(self.footer + len(self.ids) * 32 + n * 4)
@@ -210,13 +649,10 @@ class Pack:
         need(start <= end <= record[1], f"{self.what}: an object lies outside its block")
         return low, start, end - start, record
 
-    def decode(self, record):
-        """The decoded bytes of a block; of a list block, the list."""
-        offset, raw_len, stored_len, encoding, _ = record
-        stored = self.data[offset : offset + stored_len]
-        return unzstd(stored, raw_len) if encoding == ZSTD else stored
+    def stored(self, record):
+        return self.data[record[0] : record[0] + record[2]]
 
-    def verify(self):
+    def verify(self, store):
         """Everything about the pack and the objects in it; returns how many objects were hashed."""
         hasher = blake3.blake3()
         for at in range(0, self.size, 8 * MIB):
@@ -225,7 +661,10 @@ class Pack:
         need(self.data[:8] == b"MVPK\1\0\0\0", f"{self.what}: bad header")
         covered = self.data[self.footer : self.size - 40]
         need(plain_hash(covered) == self.check, f"{self.what}: its index does not match its check sum")
-        need(self.bases == 0, f"{self.what}: has bases")
+        named = [self.base(n)[0] for n in range(self.bases)]
+        need(named == sorted(named), f"{self.what}: its bases are not in order")
+        based = sum(len(self.bases_of(n, self.block(n)[3])) for n in range(self.blocks))
+        need(based == self.bases, f"{self.what}: bases of blocks that take none")
         at = 24
         for n in range(self.blocks):
             offset, _, stored_len, _, _ = self.block(n)
@@ -244,7 +683,7 @@ class Pack:
             members.setdefault(number, []).append((start, length, before))
         for number, objects in members.items():
             record = self.block(number)
-            raw = self.decode(record)
+            raw = store.decode(self, number, record)
             if record[3] == LIST:
                 parse_list(raw, record[1], None)
                 continue
@@ -272,7 +711,41 @@ class Store:
 
     def __init__(self, dot, packs):
         self.packs = [Pack(dot, pack) for pack in packs]
-        self.cached = (None, None)
+        self.decoded, self.held = {}, 0
+        self.depths = {}
+
+    def copies(self, name):
+        """Where a blob is stored in any way but as a list: the pack, the place, what it needs."""
+        for pack in self.packs:
+            n = pack.find(name)
+            if n is not None:
+                place = pack.place(n)
+                if place[3][4] == BLOB and place[3][3] != LIST:
+                    yield pack, place, pack.bases_of(place[0], place[3][3])
+
+    def best(self, name):
+        """The copy of least depth (5.5)."""
+        if name not in self.depths:
+            found, todo = {}, [name]
+            while todo:
+                one = todo.pop()
+                if one not in found and one not in self.depths:
+                    found[one] = list(self.copies(one))
+                    todo += [base for copy in found[one] for base in copy[2]]
+            # Depth by depth, so that circles are never entered.
+            for depth in range(33):
+                reached = {}
+                for one, copies in found.items():
+                    for pack, place, bases in copies:
+                        below = [self.depths[base][0] if base in self.depths else 99 for base in bases]
+                        if one not in self.depths and max(below, default=-1) + 1 == depth:
+                            reached.setdefault(one, (depth, pack, place))
+                self.depths.update(reached)
+            for one in found:
+                self.depths.setdefault(one, (99, None, None))
+        depth, pack, place = self.depths[name]
+        need(depth <= 32, f"object {name.hex()}: cannot be decoded with what is here")
+        return pack, place
 
     def locate(self, kind, name):
         for pack in self.packs:
@@ -280,17 +753,32 @@ class Store:
             if n is not None:
                 place = pack.place(n)
                 need(place[3][4] == kind, f"object {name.hex()}: stored as kind {place[3][4]}, wanted {kind}")
-                return pack, place
+                return self.best(name) if place[3][3] in BASED else (pack, place)
         raise Bad(f"object {name.hex()} of kind {kind} is missing")
 
+    def decode(self, pack, number, record):
+        """The decoded bytes of a block; of a list block, the list."""
+        key = (pack.id, number)
+        if key not in self.decoded:
+            bases = [self.base(name) for name in pack.bases_of(number, record[3])]
+            need(sum(map(len, bases)) <= 32 * MIB, f"{pack.what}: the bases of a block are too large")
+            raw = decode_block(record[3], pack.stored(record), b"".join(bases), record[1])
+            self.decoded[key] = raw
+            self.held += len(raw)
+            while self.held > 256 * MIB:
+                self.held -= len(self.decoded.pop(next(iter(self.decoded))))
+            return raw
+        return self.decoded[key]
+
+    def base(self, name):
+        pack, (number, start, length, record) = self.best(name)
+        return self.decode(pack, number, record)[start : start + length]
+
     def whole(self, kind, name):
-        """The verified bytes of an object that is stored raw or as zstd."""
+        """The verified bytes of an object that is not stored as a list."""
         pack, (number, start, length, record) = self.locate(kind, name)
         need(record[3] != LIST, f"object {name.hex()}: a list where none may be")
-        key = (pack.id, number)
-        if self.cached[0] != key:
-            self.cached = (key, pack.decode(record))
-        data = self.cached[1][start : start + length]
+        data = self.decode(pack, number, record)[start : start + length]
         need(id_of(kind, data) == name, f"object {name.hex()} does not match its id")
         return data
 
@@ -300,7 +788,7 @@ class Store:
         if record[3] != LIST:
             yield self.whole(BLOB, name)
             return
-        yield from self.chunks(*parse_list(pack.decode(record), record[1], None))
+        yield from self.chunks(*parse_list(pack.stored(record), record[1], None))
 
     def chunks(self, height, items):
         for name, length in items:
@@ -846,7 +1334,9 @@ def extract(repo, manifest, directory):
 
 
 def check(repo):
-    objects = sum(pack.verify() for pack in repo.store.packs)
+    objects = sum(pack.verify(repo.store) for pack in repo.store.packs)
+    blocks = [pack.block(n)[3] for pack in repo.store.packs for n in range(pack.blocks)]
+    bases = sum(pack.bases for pack in repo.store.packs)
     records = repo.chain()
     todo = [t for state in records for t in targets(state)]
     moves = [e for stage in repo.newest["stages"] for e in repo.ledger(stage)]
@@ -868,7 +1358,9 @@ def check(repo):
         repo.store.blob(blob, length, lambda piece: None)
     print(
         f"ok: {len(repo.store.packs)} packs, {objects} objects, {len(records)} records, "
-        f"{len(seen)} versions, {len(blobs)} files of different content, {len(moves)} moves of stages"
+        f"{len(seen)} versions, {len(blobs)} files of different content, {len(moves)} moves of stages, "
+        + ", ".join(f"{blocks.count(n)} {name}" for n, name in enumerate(ENCODINGS) if n in blocks)
+        + f", {bases} bases"
     )
 
 

@@ -15,9 +15,11 @@ pub mod memory_transport;
 mod random;
 mod sandbox;
 mod session;
+mod weights;
 
 pub use faulty_server::{FaultyServer, Logged, Trick, When};
 pub use files::{Files, Node, write_node};
 pub use random::Random;
 pub use sandbox::{Output, Sandbox};
 pub use session::{Clock, session};
+pub use weights::{Weights, edit, table};

@@ -89,17 +89,14 @@ fn one_file_publishes_and_maps_what_the_store_keeps() {
         if path.ends_with("fs.rs") {
             continue;
         }
-        for word in [
-            "File::create",
-            "fs::rename",
-            "hard_link",
-            "sync_all",
-            "sync_data",
-            "Mmap::map",
-            "unsafe {",
-        ] {
+        for word in
+            ["File::create", "fs::rename", "hard_link", "sync_all", "sync_data", "Mmap::map"]
+        {
             assert!(!code.contains(word), "{} says `{word}`", path.display());
         }
+        // A codec may ask for instructions that not every processor has.
+        let codec = path.components().any(|part| part.as_os_str() == "codec");
+        assert!(codec || !code.contains("unsafe {"), "{} is unsafe", path.display());
     }
 }
 

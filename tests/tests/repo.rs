@@ -9,6 +9,8 @@ mod repo {
     mod bisect;
     mod bump;
     mod checkout_table;
+    mod coded;
+    mod coded_histories;
     mod damage;
     mod diff;
     mod environment;
@@ -19,6 +21,7 @@ mod repo {
     mod model;
     mod names;
     mod parallel;
+    mod repack;
     mod repair;
     mod stage;
     mod stage_policy;

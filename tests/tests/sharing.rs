@@ -8,6 +8,7 @@ mod sharing {
     mod wire;
 
     mod bombs;
+    mod coded;
     mod hostile;
     mod names;
     mod partial;

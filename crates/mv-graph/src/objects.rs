@@ -82,7 +82,7 @@ mod tests {
     use std::io::Cursor;
     use std::path::Path;
 
-    use mv_store::{Nonces, Progress, StoreWriter, Unit};
+    use mv_store::{Nonces, Outline, Progress, StoreWriter, Unit};
 
     use super::*;
     use crate::component::ComponentRef;
@@ -110,7 +110,13 @@ mod tests {
         let big = noise(20 << 20);
         let task = Progress::new().task("test", Unit::Bytes);
         let (id, bytes) = writer
-            .put_file(Path::new("big"), big.len() as u64, &mut Cursor::new(&big), &task)
+            .put_file(
+                Path::new("big"),
+                big.len() as u64,
+                &Outline::default(),
+                &mut Cursor::new(&big),
+                &task,
+            )
             .unwrap();
         let put_tree = |tree: &Tree| writer.put(Kind::Tree, &tree.encode().unwrap()).unwrap();
         let entry = TreeEntry { name: b"big".to_vec(), mode: Mode::File, id, bytes, files: 1 };

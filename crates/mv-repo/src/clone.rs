@@ -208,7 +208,7 @@ fn fetch(
     let lacking = arrival.lacking(&task)?;
     drop(task);
     let transfer = arrival.plan(&lacking)?;
-    let packs = arrival.receive(&transfer, &lacking, &layout.dot, session)?;
+    let packs = arrival.receive(&transfer, &layout.dot, session)?;
     Ok(Arrived { packs, objects: transfer.objects, bytes: transfer.bytes })
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use mv_graph::diff::{Change, ListedFile};
 use mv_graph::{Head, Manifest, Mode, Person, RefName, RepoPath, Scalar, Tag};
-use mv_store::{Hash, Kind, StoreWriter, Written};
+use mv_store::{Effort, Encodings, Hash, Kind, StoreWriter, Written};
 
 use crate::bump::{BumpChoice, Bumped, Plan, Suggestion};
 use crate::error::{Error, Result};
@@ -54,6 +54,8 @@ pub struct CommitOptions {
     pub allow_empty: bool,
     /// Replace the current version instead of adding one.
     pub amend: bool,
+    /// How much work to do to store it small; what `mv.toml` says when not given.
+    pub effort: Option<Effort>,
     /// Only these paths; everything when empty.
     pub paths: Vec<PathArg>,
 }
@@ -75,6 +77,8 @@ pub struct CommitOutcome {
     pub new_bytes: u64,
     /// Bytes that the repository grew by.
     pub stored_bytes: u64,
+    /// What each encoding made of the new bytes.
+    pub by_encoding: Vec<Encodings>,
     /// Files of the version.
     pub files: u64,
     /// What differs from the parent.
@@ -115,7 +119,9 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     }
     let bump = bump_plan(repo, options, &mut snapshot, merging.as_ref(), session)?;
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
-    store_candidates(&mut snapshot, &options.paths, &writer, session)?;
+    let writer = writer.with_effort(options.effort.unwrap_or_default());
+    let efforts = options.effort.map_or(repo.config()?.efforts, |effort| [effort; 4]);
+    store_candidates(&mut snapshot, &options.paths, &writer, efforts, session)?;
     let (changes, files) = if options.paths.is_empty() {
         (snapshot.changes(), snapshot.files(repo)?)
     } else {
@@ -163,6 +169,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
         logical_bytes: totals.1,
         new_bytes: written.new_bytes,
         stored_bytes: written.stored_bytes,
+        by_encoding: written.by_encoding,
         files: totals.0,
         changes,
         skipped: left_out,

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mv_graph::Component;
+use mv_store::Effort;
 use mv_store::fs::read_capped;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +46,8 @@ pub struct ProjectConfig {
     pub metrics: Vec<ValueFile>,
     /// Rules for promoting a version, by stage; `*` is for every stage.
     pub stages: BTreeMap<String, StagePolicy>,
+    /// How much work a commit does to store each component small, by [`Component::index`].
+    pub efforts: [Effort; 4],
 }
 
 /// One `[[component]]` block.
@@ -66,6 +69,26 @@ struct RawProject {
     metrics: Option<RawFiles>,
     #[serde(default)]
     stage: BTreeMap<String, policy::RawPolicy>,
+    #[serde(default)]
+    storage: RawStorage,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStorage {
+    code: RawEffort,
+    data: RawEffort,
+    model: RawEffort,
+    env: RawEffort,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawEffort {
+    Fast,
+    #[default]
+    Normal,
+    Best,
 }
 
 #[derive(Default, Deserialize)]
@@ -114,6 +137,7 @@ impl ProjectConfig {
             params: value_files("params", raw.params, &PARAMS)?,
             metrics: value_files("metrics", raw.metrics, &METRICS)?,
             stages: policy::parse(raw.stage)?,
+            efforts: raw.storage.efforts(),
         })
     }
 
@@ -149,7 +173,26 @@ impl Default for ProjectConfig {
             params: value_files("params", None, &PARAMS).expect("these are paths"),
             metrics: value_files("metrics", None, &METRICS).expect("these are paths"),
             stages: BTreeMap::new(),
+            efforts: [Effort::Normal; 4],
         }
+    }
+}
+
+impl RawStorage {
+    fn efforts(&self) -> [Effort; 4] {
+        Component::ALL.map(|component| {
+            let effort = match component {
+                Component::Code => self.code,
+                Component::Data => self.data,
+                Component::Model => self.model,
+                Component::Env => self.env,
+            };
+            match effort {
+                RawEffort::Fast => Effort::Fast,
+                RawEffort::Normal => Effort::Normal,
+                RawEffort::Best => Effort::Best,
+            }
+        })
     }
 }
 
@@ -198,6 +241,17 @@ fn parse_toml<T: DeserializeOwned>(bytes: &[u8], file: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_component_has_its_own_effort() {
+        let text = b"[storage]\nmodel = \"fast\"\ndata = \"best\"\n";
+        let parsed = ProjectConfig::parse(text).unwrap();
+        let effort = |component: Component| parsed.efforts[component.index()];
+        assert_eq!(effort(Component::Model), Effort::Fast);
+        assert_eq!(effort(Component::Data), Effort::Best);
+        assert_eq!(effort(Component::Code), Effort::Normal);
+        assert!(ProjectConfig::parse(b"[storage]\nmodel = \"tiny\"\n").is_err());
+    }
 
     #[test]
     fn the_file_that_init_writes_parses_to_the_default_rules() {

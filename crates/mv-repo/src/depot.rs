@@ -59,10 +59,12 @@ impl Depot<'_> {
         matches!(self, Depot::Here(repo) if repo.partial().is_some())
     }
 
-    /// Writes what `keep` wants of some packs into new ones, which no record names yet.
+    /// Writes what `keep` wants of some packs into new ones, which no record names yet. What only the
+    /// packs in `gone` have is given up.
     pub(crate) fn rewrite(
         &self,
         packs: &[PackId],
+        gone: &[PackId],
         keep: &dyn Fn(&Hash) -> bool,
         session: &Session,
         task: &Task,
@@ -70,13 +72,14 @@ impl Depot<'_> {
         match self {
             Depot::Here(repo) => {
                 let store = repo.store().here();
-                Ok(merge_packs(store.root(), &store, packs, keep, &session.nonces, task)?)
+                Ok(merge_packs(store.root(), &store, packs, gone, keep, &session.nonces, task)?)
             }
             Depot::There(remote, _) => {
                 let scratch = remote.folder.join("leaving");
                 store_fs::sweep_dir(&scratch);
                 let store = &remote.store;
-                let written = merge_packs(&scratch, store, packs, keep, &session.nonces, task)?;
+                let written =
+                    merge_packs(&scratch, store, packs, gone, keep, &session.nonces, task)?;
                 let packs =
                     remote.recipient(&scratch, session).take_scratch(&written.packs, task)?;
                 store_fs::sweep_dir(&scratch);

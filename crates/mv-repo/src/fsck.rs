@@ -285,16 +285,28 @@ impl Subject<'_> {
             if matches!(there, Ok(None)) || record.is_ok_and(|r| r.state.operation == OPERATION) {
                 continue;
             }
-            let store = (self.open)(&[retired.pack]);
+            // What it is coded against is in other packs, on their way out as well or not.
+            let others = state.condemned.iter().map(|r| r.pack).filter(|id| *id != retired.pack);
+            let mut packs = vec![retired.pack];
+            for pack in others.chain(state.packs.iter().copied()) {
+                if self.transport.size(&pack.file_name())?.is_some() {
+                    packs.push(pack);
+                }
+            }
+            let store = (self.open)(&packs);
             if options.full {
-                let check = verify_pack(&store, retired.pack, task)?;
+                let mut check = verify_pack(&store, retired.pack, task)?;
+                // Whoever reads it still has what it is coded against, or needs it no more.
+                check
+                    .problems
+                    .retain(|problem| !matches!(problem.error, mv_store::Error::Missing { .. }));
                 let mut apart = Findings {
                     report: std::mem::take(&mut findings.report),
                     ..Findings::default()
                 };
                 apart.take(retired.pack, check);
                 findings.report = apart.report;
-            } else if let Err(e) = store.packs() {
+            } else if let Err(e) = store.only(&[retired.pack]).packs() {
                 findings.report.add("pack", retired.pack, e);
             }
         }

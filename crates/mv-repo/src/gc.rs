@@ -227,19 +227,48 @@ fn dead_versions(
 /// Decides for each pack whether it stays, goes, or is rewritten.
 fn packs(depot: &Depot<'_>, plan: &mut GcPlan, session: &Session) -> Result<()> {
     let store = depot.store();
-    for pack in store.packs()? {
-        let (live, all) = store.live_bytes(pack.id, &|id| plan.live.contains(id))?;
-        if live == all || is_young(depot, pack.id, plan.grace, session)? {
+    store.add_bases(&mut plan.live)?;
+    let infos = store.packs()?;
+    let mut young = HashSet::new();
+    for pack in &infos {
+        if is_young(depot, pack.id, plan.grace, session)? {
+            young.insert(pack.id);
+        }
+    }
+    // What a pack that stays is coded against has to stay, even for objects in it that nobody needs:
+    // a pack in which something cannot be decoded could never be copied again.
+    let mut staying = HashSet::new();
+    loop {
+        let before = staying.len();
+        for pack in &infos {
+            if staying.contains(&pack.id) {
+                continue;
+            }
+            let (live, all) = store.live_bytes(pack.id, &|id| plan.live.contains(id))?;
+            let worth = live.saturating_mul(100) >= all.saturating_mul(REWRITE_BELOW);
+            if young.contains(&pack.id) || (live > 0 && worth) || live == all {
+                staying.insert(pack.id);
+            }
+        }
+        if staying.len() == before {
+            break;
+        }
+        for pack in &staying {
+            plan.live.extend(store.bases_in(*pack)?);
+        }
+        store.add_bases(&mut plan.live)?;
+    }
+    for pack in infos {
+        let (live, _) = store.live_bytes(pack.id, &|id| plan.live.contains(id))?;
+        if staying.contains(&pack.id) {
             plan.kept_bytes += pack.bytes;
         } else if live == 0 {
             plan.drop_packs.push((pack.id, pack.bytes));
             plan.free_bytes += pack.bytes;
-        } else if live.saturating_mul(100) < all.saturating_mul(REWRITE_BELOW) {
+        } else {
             plan.rewrite_packs.push((pack.id, pack.bytes));
             plan.free_bytes += pack.bytes - pack.bytes.min(live);
             plan.kept_bytes += live;
-        } else {
-            plan.kept_bytes += pack.bytes;
         }
     }
     let state = depot.state();
@@ -329,7 +358,8 @@ fn rewritten(depot: &Depot<'_>, plan: &GcPlan, session: &Session) -> Result<Writ
     }
     let task = session.progress.task("rewriting packs", Unit::Bytes);
     task.set_total(plan.rewrite_packs.iter().map(|(_, bytes)| bytes).sum());
-    depot.rewrite(&rewrite, &|id| plan.live.contains(id), session, &task)
+    let gone: Vec<PackId> = plan.drop_packs.iter().map(|(id, _)| *id).collect();
+    depot.rewrite(&rewrite, &gone, &|id| plan.live.contains(id), session, &task)
 }
 
 impl GcOutcome {
@@ -448,7 +478,7 @@ impl RemoteGc {
         }
         if !needed.is_empty() {
             let task = session.progress.task("rewriting packs", Unit::Bytes);
-            let more = depot.rewrite(&old, &|id| needed.contains(id), session, &task)?;
+            let more = depot.rewrite(&old, &[], &|id| needed.contains(id), session, &task)?;
             new.extend(more.packs);
         }
         Ok(())

@@ -34,6 +34,7 @@ pub mod renames;
 pub mod source;
 
 mod line_changes;
+mod outline;
 mod snapshot;
 mod text_merge;
 mod unfinished;

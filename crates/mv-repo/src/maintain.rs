@@ -50,7 +50,7 @@ fn merge_small(repo: &Repo, session: &Session) -> Result<()> {
     task.set_total(plan.bytes);
     let store = repo.store();
     let merge = |packs: &[PackId]| {
-        merge_packs(store.root(), store, packs, &|_| true, &session.nonces, &task)
+        merge_packs(store.root(), store, packs, &[], &|_| true, &session.nonces, &task)
     };
     let mut packs = plan.packs;
     let written = match merge(&packs) {

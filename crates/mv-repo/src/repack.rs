@@ -1,7 +1,14 @@
-//! Gathering small packs, here or on a remote, so that a long history is read as quickly as a short
-//! one. Nothing is dropped: what no ref reaches is for `gc`.
+//! Storing everything anew, as small as it gets, with the newest versions the quickest to read.
+//!
+//! At a commit the newest version is coded against the one before, for that is what is there. Here it
+//! is turned round: what branches, tags and stages name is stored whole or one step from it, and older
+//! versions are coded against newer ones. Bytes of which nothing is known are compressed with more
+//! work. Ids, and so versions, stay what they are. A remote's packs are only gathered into fewer.
 
-use mv_store::{Unit, plan_repack};
+mod anew;
+mod history;
+
+use mv_store::{Merge, PackId, Unit, Written, plan_repack};
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
@@ -9,8 +16,12 @@ use crate::maintain::{self, READERS_GRACE};
 use crate::remotes;
 use crate::repo::Repo;
 use crate::session::Session;
+use history::History;
 
-/// What was gathered.
+/// The operation of a record after which there is nothing to repack.
+const OPERATION: &str = "repack";
+
+/// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RepackOutcome {
     /// Packs that others stand for now.
@@ -23,19 +34,56 @@ pub struct RepackOutcome {
     pub bytes_after: u64,
 }
 
-/// Gathers the small packs of this repository.
+/// Stores everything in this repository anew. Costs about what committing all versions again would,
+/// and until the next gc the room of both.
 ///
 /// # Errors
-/// `LostRace` when somebody else was first, `Corrupt`, `Io`.
+/// `LostRace` when somebody else was first, `Corrupt` for anything damaged: then nothing changes; `Io`.
 pub fn repack(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
+    let _lock = repo.lock()?;
+    let repo = &repo.fresh(session)?;
+    if repo.state().packs.is_empty() || repo.state().operation == OPERATION {
+        return Ok(RepackOutcome::default());
+    }
+    let old = repo.state().packs.clone();
+    let history = History::of(repo, session)?;
+    let written = anew::store(repo, &history, session)?;
+    retire(repo, session, &old, &written)
+}
+
+/// Gathers the small packs of this repository, as they are.
+///
+/// # Errors
+/// As [`repack`].
+pub fn gather_packs(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
     let _lock = repo.lock()?;
     let repo = &repo.fresh(session)?;
     let depot = Depot::Here(repo);
     let Some((plan, written)) = gather(&depot, session)? else {
         return Ok(RepackOutcome::default());
     };
-    maintain::retire(repo, session, "repack", &plan.packs, &[], &written.packs, READERS_GRACE)?;
+    maintain::retire(
+        repo,
+        session,
+        "gather packs",
+        &plan.packs,
+        &[],
+        &written.packs,
+        READERS_GRACE,
+    )?;
     Ok(outcome(&plan, &written))
+}
+
+fn retire(
+    repo: &Repo,
+    session: &Session,
+    old: &[PackId],
+    written: &Written,
+) -> Result<RepackOutcome> {
+    let bytes = repo.store().packs()?.iter().map(|pack| pack.bytes).sum();
+    maintain::retire(repo, session, OPERATION, old, &[], &written.packs, READERS_GRACE)?;
+    let plan = Merge { packs: old.to_vec(), bytes };
+    Ok(outcome(&plan, written))
 }
 
 /// Gathers the small packs of a remote. Anybody may do this, while others push and clone.
@@ -59,21 +107,18 @@ pub fn repack_remote(repo: &Repo, name: Option<&str>, session: &Session) -> Resu
     Ok(outcome(&plan, &written))
 }
 
-fn gather(
-    depot: &Depot<'_>,
-    session: &Session,
-) -> Result<Option<(mv_store::Merge, mv_store::Written)>> {
+fn gather(depot: &Depot<'_>, session: &Session) -> Result<Option<(Merge, Written)>> {
     let plan = plan_repack(&depot.store().packs()?);
     if plan.packs.is_empty() {
         return Ok(None);
     }
     let task = session.progress.task("gathering packs", Unit::Bytes);
     task.set_total(plan.bytes);
-    let written = depot.rewrite(&plan.packs, &|_| true, session, &task)?;
+    let written = depot.rewrite(&plan.packs, &[], &|_| true, session, &task)?;
     Ok(Some((plan, written)))
 }
 
-fn outcome(plan: &mv_store::Merge, written: &mv_store::Written) -> RepackOutcome {
+fn outcome(plan: &Merge, written: &Written) -> RepackOutcome {
     RepackOutcome {
         packs_before: plan.packs.len() as u64,
         packs_after: written.packs.len() as u64,

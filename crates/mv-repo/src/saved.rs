@@ -6,7 +6,7 @@
 
 use mv_graph::diff::ListedFile;
 use mv_graph::{Manifest, Mode, RepoPath};
-use mv_store::{Hash, Kind, PackId, StoreWriter, Unit};
+use mv_store::{Hash, Kind, Outline, PackId, StoreWriter, Unit};
 
 use crate::commit::{blank, store_trees};
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ pub(crate) fn keep(
             }
             Mode::File | Mode::Exec => {
                 let stored = read_stable(&snapshot.root, path, &mut |file, _| {
-                    Ok(writer.put_file(&absolute, stat.size, file, &task)?)
+                    Ok(writer.put_file(&absolute, stat.size, &Outline::default(), file, &task)?)
                 });
                 stored?.0
             }

@@ -1,15 +1,33 @@
 //! How a block's bytes are stored: chosen when written, free to change at repack.
 //!
-//! Raw and zstd hold bytes; a list names the objects whose bytes follow one another. Numbers 4 to 7
-//! are set aside for the forms that understand numbers (`docs/FORMAT.md`, section 5).
+//! Raw and zstd hold bytes; a list names the objects whose bytes follow one another. The others know
+//! what the bytes mean: numbers with an exponent, or what they differ from (`docs/FORMAT.md`, section 5).
+
+mod bits;
+pub(crate) mod cast;
+pub(crate) mod columns;
+pub(crate) mod delta;
+pub(crate) mod diff;
+mod element;
+mod entropy;
+pub(crate) mod float;
+mod lanes;
+mod number;
+#[cfg(test)]
+mod samples;
+mod scale;
+mod streams;
+mod token;
 
 use std::cell::RefCell;
 use std::fmt;
 
 use crate::error::{Error, Result};
 
+pub use element::Element;
+
 /// The form in which a block is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encoding {
     /// The bytes themselves.
     Raw,
@@ -17,23 +35,47 @@ pub enum Encoding {
     Zstd,
     /// The ids and lengths of other objects, whose bytes in order are this object.
     List,
+    /// Delimited text, regrouped column by column.
+    Columns,
+    /// Numbers whose exponents and mantissas are stored apart.
+    Float,
+    /// Numbers as differences to those of other objects.
+    Delta,
+    /// Numbers that are a narrower form of those of other objects.
+    Cast,
+    /// Copies from other objects and insertions between them.
+    Diff,
 }
 
 impl Encoding {
+    /// All of them, by number.
+    pub const ALL: [Encoding; 8] = [
+        Encoding::Raw,
+        Encoding::Zstd,
+        Encoding::List,
+        Encoding::Columns,
+        Encoding::Float,
+        Encoding::Delta,
+        Encoding::Cast,
+        Encoding::Diff,
+    ];
+
     /// The number stored in packs.
     #[must_use]
     pub fn code(self) -> u8 {
-        match self {
-            Encoding::Raw => 0,
-            Encoding::Zstd => 1,
-            Encoding::List => 2,
-        }
+        self as u8
     }
 
     /// The encoding of a stored number; none for one that a newer version wrote.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Encoding> {
-        [Encoding::Raw, Encoding::Zstd, Encoding::List].into_iter().find(|e| e.code() == code)
+        Encoding::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Whether other objects are needed to decode it.
+    #[must_use]
+    pub fn has_bases(self) -> bool {
+        matches!(self, Encoding::Delta | Encoding::Cast | Encoding::Diff)
     }
 }
 
@@ -43,14 +85,65 @@ impl fmt::Display for Encoding {
             Encoding::Raw => "raw",
             Encoding::Zstd => "zstd",
             Encoding::List => "list",
+            Encoding::Columns => "columns",
+            Encoding::Float => "float",
+            Encoding::Delta => "delta",
+            Encoding::Cast => "cast",
+            Encoding::Diff => "diff",
         })
     }
 }
 
-/// The zstd level of single chunks: level 3 is half as fast and no smaller on numeric text.
-pub(crate) const CHUNK_LEVEL: i32 = 1;
-/// The zstd level of blocks of many small objects, where matches across objects pay.
-pub(crate) const SOLID_LEVEL: i32 = 3;
+impl Element {
+    /// Whether numbers are those of a wider type, rounded as machine learning libraries do.
+    #[must_use]
+    pub fn is_rounded(self, bytes: &[u8], wide: Element, wide_bytes: &[u8]) -> bool {
+        cast::encode(self, bytes, wide, wide_bytes).is_some()
+    }
+}
+
+/// Decodes a block into exactly `raw_len` bytes. `base` are the bytes of the block's bases, one after
+/// the other; empty for encodings without.
+pub(crate) fn decode(
+    encoding: Encoding,
+    stored: &[u8],
+    base: &[u8],
+    raw_len: usize,
+) -> std::result::Result<Vec<u8>, String> {
+    let mut raw = Vec::new();
+    match encoding {
+        Encoding::Raw | Encoding::List => raw.extend_from_slice(stored),
+        Encoding::Zstd => decompress(stored, raw_len, &mut raw)?,
+        Encoding::Columns => columns::decode(stored, raw_len, &mut raw)?,
+        Encoding::Float => float::decode(stored, raw_len, &mut raw)?,
+        Encoding::Delta | Encoding::Cast | Encoding::Diff => {
+            let (base, stored) = aligned(stored, base)?;
+            match encoding {
+                Encoding::Delta => delta::decode(stored, base, raw_len, &mut raw)?,
+                Encoding::Cast => cast::decode(stored, base, raw_len, &mut raw)?,
+                _ => diff::decode(stored, base, raw_len, &mut raw)?,
+            }
+        }
+    }
+    if encoding != Encoding::List && raw.len() != raw_len {
+        return Err(format!("decodes to {} bytes, recorded are {raw_len}", raw.len()));
+    }
+    Ok(raw)
+}
+
+/// Bytes before what a codec with a base stores: where in the bases it begins.
+pub(crate) const START_LEN: usize = 4;
+
+/// Splits off where in the bases a block's counterpart begins.
+fn aligned<'a>(
+    stored: &'a [u8],
+    base: &'a [u8],
+) -> std::result::Result<(&'a [u8], &'a [u8]), String> {
+    let (start, rest) = stored.split_first_chunk().ok_or("it ends before its start")?;
+    let start = usize::try_from(u32::from_le_bytes(*start)).unwrap_or(usize::MAX);
+    let base = base.get(start..).ok_or("it begins behind its bases")?;
+    Ok((base, rest))
+}
 
 /// Bytes looked at before compression is tried.
 const SAMPLE: usize = 4096;
@@ -59,7 +152,12 @@ const NOISE_BITS: f64 = 7.85;
 
 /// Compresses a block if that pays; none means that it is stored raw.
 pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
-    if bytes.len() < 32 || looks_like_noise(bytes) {
+    if looks_like_noise(bytes) { Ok(None) } else { compress_any(bytes, level) }
+}
+
+/// The same without a look at how evenly bytes occur, for what may repeat itself all the same.
+pub(crate) fn compress_any(bytes: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
+    if bytes.len() < 32 {
         return Ok(None);
     }
     thread_local! {

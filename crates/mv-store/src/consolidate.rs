@@ -4,17 +4,16 @@
 //! it and all smaller ones become one pack: a byte is rewritten about once a rank, and a
 //! repository has at most seven packs a rank.
 
-use std::collections::HashSet;
 use std::path::Path;
 
-use crate::codec::Encoding;
-use crate::error::{Error, Result};
+use crate::copier::Copier;
+use crate::error::Result;
 use crate::hash::{Hash, Nonces};
 use crate::pack::PackId;
 use crate::progress::Task;
-use crate::store::blocks::{Blocks, Members, WholeBlock};
+use crate::store::blocks::Blocks;
 use crate::store::{PackInfo, Store};
-use crate::writer::{SMALL, StoreWriter, Written};
+use crate::writer::{StoreWriter, Written};
 
 /// Packs of one rank that are merged.
 const FANOUT: usize = 8;
@@ -66,8 +65,8 @@ pub fn plan_repack(packs: &[PackInfo]) -> Merge {
 
 /// Writes the objects of `packs` that `keep` wants into new packs below `root`. Large blocks are copied as
 /// they are; small objects come to share blocks. Every object is verified on the way, lists
-/// by their form. The old packs
-/// stay: the caller publishes a state record without them first.
+/// by their form. The old packs, and those of `gone`, which the caller gives up without copying
+/// anything, stay: the caller publishes a state record without them first.
 ///
 /// # Errors
 /// `Corrupt` if an object does not match its id, `Cancelled`, `Io`.
@@ -75,64 +74,51 @@ pub fn merge_packs(
     root: &Path,
     store: &Store,
     packs: &[PackId],
+    gone: &[PackId],
     keep: &dyn Fn(&Hash) -> bool,
     nonces: &Nonces,
     task: &Task,
 ) -> Result<Written> {
-    let writer = StoreWriter::begin_at(root, &store.without(packs), nonces)?;
+    let leaving: Vec<PackId> = packs.iter().chain(gone).copied().collect();
+    let writer = StoreWriter::begin_at(root, &store.without(&leaving), nonces)?;
     let source = store.only(packs);
-    let mut seen = HashSet::new();
+    let copier = Copier::new(&writer, store);
     for number in 0..packs.len() {
-        let blocks = Blocks::of(&source, number)?;
+        let blocks = Blocks::of(&source, number)?.with_bases_from(store);
         for n in 0..blocks.count() {
             task.check()?;
             task.add(u64::from(blocks.block(n)?.stored_len));
             let members = blocks.members(n)?;
-            let fresh: Members = members
-                .iter()
-                .filter(|(id, _)| keep(id) && seen.insert(*id) && writer.claim(id))
-                .cloned()
-                .collect();
-            if !fresh.is_empty() {
-                let block = blocks.read(n)?;
-                writer.copy_block(&block, &members, &fresh)?;
+            if members.iter().any(|(id, _)| keep(id) && !writer.has(id)) {
+                copier.copy(&blocks.read(n)?, &members, &|id| keep(id))?;
             }
         }
     }
     writer.finish()
 }
-
-impl StoreWriter<'_> {
-    /// Copies the `fresh` ones of a block's objects, which this writer has claimed. The block is taken
-    /// as it is when that carries little else; small objects come to share other blocks.
-    ///
-    /// # Errors
-    /// `Corrupt` if an object does not match its id, `Io`.
-    pub(crate) fn copy_block(
-        &self,
-        block: &WholeBlock,
-        members: &Members,
-        fresh: &Members,
-    ) -> Result<()> {
-        if let Some((id, _)) = fresh.iter().find(|(id, range)| !block.has(id, range)) {
-            return Err(Error::corrupt("object", id, "its bytes do not match its id"));
+/// Copies whatever a writer that stores everything of a store anew has not stored, as far as `keep`
+/// wants it.
+///
+/// # Errors
+/// `Corrupt` if an object does not match its id, `Cancelled`, `Io`.
+pub fn copy_rest(
+    writer: &StoreWriter<'_>,
+    store: &Store,
+    keep: &dyn Fn(&Hash) -> bool,
+    task: &Task,
+) -> Result<()> {
+    let copier = Copier::new(writer, store);
+    for slot in 0..store.pack_ids().count() {
+        let blocks = Blocks::of(store, slot)?;
+        for n in 0..blocks.count() {
+            task.check()?;
+            let members = blocks.members(n)?;
+            if members.iter().any(|(id, _)| keep(id) && !writer.has(id)) {
+                copier.copy(&blocks.read(n)?, &members, keep)?;
+            }
         }
-        if block.encoding == Encoding::List
-            || (fresh.len() == members.len() && block.raw().len() >= SMALL)
-        {
-            let members: Vec<_> =
-                fresh.iter().map(|(id, range)| (*id, at32(range.start))).collect();
-            let (encoding, stored) = (block.encoding, &block.stored);
-            return self.append_stored(block.kind, encoding, stored, block.raw_len, &members);
-        }
-        fresh.iter().try_for_each(|(id, range)| {
-            self.put_claimed(block.kind, *id, block.raw().get(range.clone()).unwrap_or_default())
-        })
     }
-}
-
-fn at32(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
+    Ok(())
 }
 
 #[cfg(test)]

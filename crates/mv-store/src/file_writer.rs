@@ -1,41 +1,39 @@
 //! Storing one file of any size: read, cut, hash, look up and encode, a window at a time.
 //!
 //! While one window is hashed and encoded on all cores, the next is read and cut. Memory is two
-//! windows and their encoded form, whatever the file's size.
+//! windows, what their chunks are coded against and their encoded form, whatever the file's size.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::codec::{CHUNK_LEVEL, Encoding};
-use crate::cut::SIZES;
-use crate::error::{IoContext, Result};
+use crate::changed_runs::{Alignment, Fate, Prepared, members};
+use crate::codec::Encoding;
+use crate::effort::{Effort, SMALL};
+use crate::encode::{self, Encoded};
+use crate::error::Result;
+use crate::grouping::{Block, alone, encode_group, groups};
 use crate::hash::{BlobHasher, Hash, Kind, id_of};
 use crate::list::{self, ListItem};
+use crate::outline::{Outline, Similar};
+use crate::pack::Stored;
 use crate::progress::Task;
-use crate::writer::{SMALL, StoreWriter, encode};
+use crate::windows::{Cut, Window, Windows};
+use crate::writer::StoreWriter;
 
 /// New bytes read at a time.
 const WINDOW: usize = 8 << 20;
-
-/// Bytes of a file and where they are cut.
-#[derive(Default)]
-struct Window {
-    bytes: Vec<u8>,
-    cuts: Vec<usize>,
-}
-
-/// What became of one chunk on its way to the pack.
-struct Prepared {
-    item: ListItem,
-    /// None when the chunk is known; else its encoded form, if encoding pays.
-    fresh: Option<Option<Vec<u8>>>,
-}
+/// Chunks below this size share blocks with others.
+const TINY: usize = 16 << 10;
+/// How deep a commit lets chains of differences between numbers become. Each level is decoded at
+/// about half the speed of the first.
+const NUMBERS_DEPTH: u32 = 3;
 
 impl StoreWriter<'_> {
     /// Stores a file's content and returns its id and length. `path` serves only for messages;
-    /// `len_hint` is the expected length.
+    /// `len_hint` is the expected length, `outline` what is known of the content.
     ///
     /// A file of one chunk is one block. A longer one is a list of chunks. Content that is wholly
     /// known costs reading and hashing.
@@ -46,130 +44,164 @@ impl StoreWriter<'_> {
         &self,
         path: &Path,
         len_hint: u64,
+        outline: &Outline,
         read: &mut (dyn Read + Send),
         task: &Task,
     ) -> Result<(Hash, u64)> {
-        let mut source = Source { path, read, at_end: false, task };
+        let mut windows = Windows { path, read, at_end: false, task, outline, at: 0, part: 0 };
         let expected = usize::try_from(len_hint).unwrap_or(usize::MAX).min(WINDOW);
-        let mut current = source.next(Vec::new(), expected)?;
-        if source.at_end && current.cuts.len() <= 1 {
-            return self.put_whole(&current.bytes);
+        let mut current = windows.next(Vec::new(), expected)?;
+        if windows.at_end && current.bytes.len() < SMALL {
+            self.count_logical(current.bytes.len() as u64);
+            return Ok((self.put(Kind::Blob, &current.bytes)?, current.bytes.len() as u64));
         }
-        let mut hasher = BlobHasher::new();
-        let mut items = Vec::new();
+        let mut file = FileWriter {
+            writer: self,
+            outline,
+            alignment: Alignment::new(self, outline),
+            hasher: BlobHasher::new(),
+            items: Vec::new(),
+        };
         let mut total = 0;
         // A window without a cut is no end: a hint that was too low makes the first one short.
-        while !(source.at_end && current.bytes.is_empty()) {
-            let used = current.cuts.iter().sum::<usize>();
+        while !(windows.at_end && current.bytes.is_empty()) {
+            let used = current.used();
             let rest = current.bytes[used..].to_vec();
             // A file that fits one window is handled by the thread that asked: files are stored in
             // parallel then, and a nested join would let one thread hold many windows.
-            let (next, done) = if source.at_end && rest.is_empty() {
-                (Ok(Window::default()), self.store_window(&current, &mut hasher, total > 0))
+            let (next, done) = if windows.at_end && rest.is_empty() {
+                (Ok(Window::default()), file.store(&current, total > 0))
             } else {
-                rayon::join(
-                    || source.next(rest, WINDOW),
-                    || self.store_window(&current, &mut hasher, true),
-                )
+                rayon::join(|| windows.next(rest, WINDOW), || file.store(&current, true))
             };
             total += used as u64;
-            items.extend(done?);
+            done?;
             current = next?;
         }
         self.count_logical(total);
-        let id = hasher.finish();
-        if self.claim(&id) {
-            let top = list::build(items, |node| self.put(Kind::List, &node))?;
-            self.append_stored(Kind::Blob, Encoding::List, &top.encode(), total, &[(id, 0)])?;
+        let id = file.hasher.finish();
+        // A file of one chunk is that chunk.
+        if !matches!(&file.items[..], [only] if only.id == id) {
+            self.put_list(id, total, &file.items)?;
+        }
+        if self.is_anew() || outline.parts.iter().any(|part| part.element.is_some()) {
+            self.tables.put(id, file.items);
         }
         Ok((id, total))
     }
 
-    /// Stores content that is not cut.
-    fn put_whole(&self, bytes: &[u8]) -> Result<(Hash, u64)> {
-        self.count_logical(bytes.len() as u64);
-        if bytes.len() < SMALL {
-            return Ok((self.put(Kind::Blob, bytes)?, bytes.len() as u64));
+    fn put_list(&self, id: Hash, total: u64, items: &[ListItem]) -> Result<()> {
+        if !self.claim_list(&id, items) {
+            return Ok(());
         }
-        let id = id_of(Kind::Blob, bytes);
-        if self.claim(&id) {
-            self.append(Kind::Blob, bytes, &[(id, 0)], CHUNK_LEVEL)?;
-        }
-        Ok((id, bytes.len() as u64))
+        let top = list::build(items.to_vec(), |node| self.put(Kind::List, &node))?;
+        let (kind, encoding, bytes) = (Kind::Blob, Encoding::List, &top.encode()[..]);
+        self.append_stored(
+            &Stored { kind, encoding, bytes, raw_len: total, bases: &[] },
+            &[(id, 0)],
+        )
     }
+}
 
-    fn store_window(
-        &self,
-        window: &Window,
-        hasher: &mut BlobHasher,
-        parallel: bool,
-    ) -> Result<Vec<ListItem>> {
-        let mut chunks = Vec::with_capacity(window.cuts.len());
-        let mut rest = &window.bytes[..];
-        for &len in &window.cuts {
-            let (chunk, after) = rest.split_at(len);
-            chunks.push(chunk);
-            rest = after;
-        }
-        let used = &window.bytes[..window.bytes.len() - rest.len()];
+/// A file that is being stored.
+struct FileWriter<'a> {
+    writer: &'a StoreWriter<'a>,
+    outline: &'a Outline,
+    /// Where in the file's parent the writing stands.
+    alignment: Alignment<'a>,
+    hasher: BlobHasher,
+    items: Vec<ListItem>,
+}
+
+impl FileWriter<'_> {
+    fn store(&mut self, window: &Window, parallel: bool) -> Result<()> {
+        let chunks = window.chunks();
+        let work: Vec<(&Cut, &[u8])> = window.cuts.iter().zip(chunks.iter().copied()).collect();
+        let used = &window.bytes[..window.used()];
+        let (writer, outline, hasher) = (self.writer, self.outline, &mut self.hasher);
+        let prepare = |(cut, chunk): &(&Cut, &[u8])| prepare(writer, outline, cut, chunk);
         let prepared: Result<Vec<Prepared>> = if parallel {
-            let (prepared, ()) = rayon::join(
-                || chunks.par_iter().map(|chunk| self.prepare(chunk)).collect(),
-                || hasher.update(used),
-            );
+            let (prepared, ()) =
+                rayon::join(|| work.par_iter().map(prepare).collect(), || hasher.update(used));
             prepared
         } else {
             hasher.update(used);
-            chunks.iter().map(|chunk| self.prepare(chunk)).collect()
+            work.iter().map(prepare).collect()
         };
-        let mut items = Vec::with_capacity(chunks.len());
-        for (chunk, prepared) in chunks.into_iter().zip(prepared?) {
-            items.push(prepared.item);
-            if let Some(encoded) = prepared.fresh {
-                let member = [(prepared.item.id, 0)];
-                self.append_encoded(Kind::Blob, &encoded, chunk, &member)?;
+        let mut prepared = prepared?;
+        self.alignment.encode(window, &chunks, &mut prepared)?;
+        for ((cut, chunk), prepared) in work.iter().zip(&mut prepared) {
+            // What lies between tensors: it shares a block with its like.
+            if chunk.len() < TINY && cut.element.is_none() && matches!(prepared.fate, Fate::Fresh) {
+                writer.put_claimed(Kind::Blob, prepared.id, chunk)?;
+                prepared.fate = Fate::Known;
             }
         }
-        Ok(items)
-    }
-
-    fn prepare(&self, chunk: &[u8]) -> Result<Prepared> {
-        let id = id_of(Kind::Blob, chunk);
-        let fresh = if self.claim(&id) { Some(encode(chunk, CHUNK_LEVEL)?) } else { None };
-        Ok(Prepared { item: ListItem { id, len: chunk.len() as u64 }, fresh })
+        let groups = groups(&work, &prepared);
+        let level = writer.levels().chunk;
+        let encode = |group: &Range<usize>| encode_group(outline, &work, group.clone(), level);
+        let encoded: Result<Vec<Vec<Block>>> = match parallel {
+            true => groups.par_iter().map(encode).collect(),
+            false => groups.iter().map(encode).collect(),
+        };
+        for Block { chunks: these, encoded } in encoded?.into_iter().flatten() {
+            let members = members(&prepared[these.clone()], &chunks[these.clone()]);
+            prepared[these.clone()].iter_mut().for_each(|chunk| chunk.fate = Fate::Known);
+            let raw = chunks[these].concat();
+            writer.append_encoded(Kind::Blob, &encoded, &raw, &members)?;
+        }
+        for (chunk, prepared) in chunks.into_iter().zip(prepared) {
+            let id = prepared.id;
+            // What is a file of its own and stored as a list is no chunk: its chunks are.
+            match writer.listed(&id)? {
+                Some(items) => self.items.extend(items),
+                None => self.items.push(ListItem { id, len: chunk.len() as u64 }),
+            }
+            if let Fate::Encoded(encoded) = prepared.fate {
+                writer.append_encoded(Kind::Blob, &encoded, chunk, &[(id, 0)])?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// The file being read.
-struct Source<'a> {
-    path: &'a Path,
-    read: &'a mut (dyn Read + Send),
-    at_end: bool,
-    task: &'a Task,
+/// Looks a chunk up, and encodes it if it is new and numbers are known that it resembles.
+fn prepare(
+    writer: &StoreWriter<'_>,
+    outline: &Outline,
+    cut: &Cut,
+    chunk: &[u8],
+) -> Result<Prepared> {
+    let id = id_of(Kind::Blob, chunk);
+    if !writer.claim(&id) {
+        return Ok(Prepared { id, fate: Fate::Known });
+    }
+    let encoded = if outline.effort == Effort::Fast {
+        Some(alone(outline, (cut, chunk), writer.levels().chunk)?)
+    } else {
+        resembling(writer, outline, cut, chunk)
+    };
+    Ok(Prepared { id, fate: encoded.map_or(Fate::Fresh, Fate::Encoded) })
 }
 
-impl Source<'_> {
-    /// Reads up to `more` bytes after the `rest` of the last window, and cuts what can be cut.
-    fn next(&mut self, rest: Vec<u8>, more: usize) -> Result<Window> {
-        self.task.check()?;
-        let mut bytes = rest;
-        if !self.at_end {
-            let before = bytes.len();
-            bytes.reserve(more + 1);
-            // One byte beyond what is expected tells the end of a file without another window.
-            let limit = (more as u64).saturating_add(1);
-            let got =
-                (&mut *self.read).take(limit).read_to_end(&mut bytes).at("read", self.path)?;
-            self.at_end = (got as u64) < limit;
-            self.task.add((bytes.len() - before) as u64);
-        }
-        let mut cuts = Vec::new();
-        let mut at = 0;
-        while at < bytes.len() {
-            let Some(len) = SIZES.first_cut(&bytes[at..], self.at_end) else { break };
-            cuts.push(len);
-            at += len;
-        }
-        Ok(Window { bytes, cuts })
-    }
+/// Encodes numbers against the first of those that they resemble enough.
+fn resembling(
+    writer: &StoreWriter<'_>,
+    outline: &Outline,
+    cut: &Cut,
+    chunk: &[u8],
+) -> Option<Encoded> {
+    let (number, offset) = cut.part?;
+    let element = cut.element?;
+    let most = outline.depth.unwrap_or(NUMBERS_DEPTH);
+    let against = |similar: &Similar| {
+        let scale = |n: u64| n / element.size() as u64 * similar.element.size() as u64;
+        let (start, len) = (scale(offset), scale(chunk.len() as u64));
+        let end = similar.len.min(start.saturating_add(len));
+        let range = similar.start.checked_add(start)?..similar.start.checked_add(end)?;
+        let table = writer.tables.get(writer.store(), &similar.blob)?;
+        let base = writer.base(&similar.blob, &table.cover(range)?, most)?;
+        encode::against(chunk, element, &base, similar.element)
+    };
+    outline.parts.get(number)?.similar.iter().find_map(against)
 }

@@ -26,15 +26,28 @@ mod lanes;
 mod probe;
 mod shared_dir;
 
+mod effort;
+
 mod codec;
 pub mod cut;
 mod list;
+mod outline;
 pub mod pack;
 
 mod store;
 
-mod file_writer;
+mod encode;
+mod tables;
 mod writer;
+
+mod windows;
+
+mod changed_runs;
+mod grouping;
+
+mod file_writer;
+
+mod copier;
 
 mod consolidate;
 mod rescue;
@@ -46,21 +59,23 @@ mod transfer;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use codec::Encoding;
-pub use consolidate::{Merge, merge_packs, plan_merge, plan_repack};
+pub use codec::{Element, Encoding};
+pub use consolidate::{Merge, copy_rest, merge_packs, plan_merge, plan_repack};
 pub use dir_transport::DirTransport;
+pub use effort::Effort;
 pub use error::{Error, Fault, IoContext, Result};
 pub use hash::{BlobHasher, Hash, HashPrefix, Kind, Nonce, Nonces, id_of, nonce_hex};
 pub use list::ListItem;
+pub use outline::{Outline, Part, Similar};
 pub use pack::{MAX_CHUNK, PackId};
 pub use probe::probe;
 pub use progress::{Progress, Task, TaskSnapshot, Unit};
 pub use rescue::{Trust, rescue, rescue_lists};
 pub use shared_dir::SharedDir;
-pub use store::{OpenElsewhere, PackInfo, Store};
+pub use store::{OpenElsewhere, PackInfo, Store, StoredAs};
 pub use transfer::{Recipient, Transfer, adopt, packs_below, verify_lists};
 pub use transport::{NEWEST, Source, Stat, Transport};
 pub use verify::{
     PackCheck, PackProblem, Sampled, Share, sample_pack, verify_indexes, verify_pack,
 };
-pub use writer::{StoreWriter, Written};
+pub use writer::{Encodings, StoreWriter, Written};

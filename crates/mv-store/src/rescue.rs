@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::codec::Encoding;
+use crate::copier::Copier;
 use crate::error::{Error, Result};
 use crate::hash::{Hash, id_of};
 use crate::lanes;
@@ -40,8 +41,12 @@ pub fn rescue(
     trust: Trust,
     task: &Task,
 ) -> Result<()> {
+    // What objects are coded against may be sound here and damaged there, or the other way round.
+    let nearest = writer.store().join(source);
+    let copier = Copier::new(writer, &nearest);
     for (slot, _) in (0..).zip(source.pack_ids()) {
         let Some(blocks) = passed_over(Blocks::of(source, slot))? else { continue };
+        let blocks = blocks.with_bases_from(&nearest);
         let wants = |n: u32| -> bool {
             let members = blocks.members(n).unwrap_or_default();
             members.iter().any(|(id, _)| wanted.contains(id) && !writer.took(id))
@@ -74,7 +79,7 @@ pub fn rescue(
                 };
                 if let Some(whole) = passed_over(whole)? {
                     let members = blocks.members(n).unwrap_or_default();
-                    take(writer, &whole, &members, wanted, trust)?;
+                    take(&copier, writer, &whole, &members, wanted, trust)?;
                 }
             }
             task.add(run.range.end - run.range.start);
@@ -86,18 +91,17 @@ pub fn rescue(
 
 /// Takes those objects of a block that are wanted and sound.
 fn take(
+    copier: &Copier<'_>,
     writer: &StoreWriter<'_>,
     block: &WholeBlock,
     members: &Members,
     wanted: &HashSet<Hash>,
     trust: Trust,
 ) -> Result<()> {
-    let mut fresh = Members::new();
+    let mut sound = HashSet::new();
     for (id, range) in members {
         if wanted.contains(id) && block.has(id, range) {
-            if writer.claim(id) {
-                fresh.push((*id, range.clone()));
-            }
+            sound.insert(*id);
         } else if trust == Trust::Nothing
             && let Some(bytes) = block.raw().get(range.clone())
         {
@@ -107,7 +111,7 @@ fn take(
             }
         }
     }
-    if fresh.is_empty() { Ok(()) } else { writer.copy_block(block, members, &fresh) }
+    copier.copy(block, members, &|id| sound.contains(id))
 }
 
 /// Takes wanted lists from the packs of `source`, whose nodes and chunks are in `parts`: those that

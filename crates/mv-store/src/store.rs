@@ -4,12 +4,14 @@
 //! [`OPEN_FILES`] of them keep a file open, so any number of packs works under `ulimit -n 64`.
 
 pub(crate) mod ahead;
+mod bases;
 pub(crate) mod blocks;
 mod cache;
 mod census;
 mod chunks;
 mod large;
 mod snapshot;
+mod stream;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,9 @@ use ahead::ReadAhead;
 use cache::BlockCache;
 use snapshot::Elsewhere;
 
+use bases::Choices;
+pub(crate) use bases::{Chain, MAX_DEPTH, Origin};
+pub use census::StoredAs;
 pub(crate) use large::Proof;
 pub use snapshot::OpenElsewhere;
 
@@ -47,6 +52,8 @@ struct Shared {
     blocks: Mutex<BlockCache>,
     /// Stored bytes that were fetched before they were asked for. Never held while fetching.
     ahead: Mutex<ReadAhead>,
+    /// Which copies of objects are read. Held only to look up and to note.
+    choices: Mutex<Choices>,
     /// Where objects are looked for that are not in these packs.
     elsewhere: Option<Elsewhere>,
 }
@@ -181,7 +188,7 @@ impl Store {
         read: impl Fn(&Found) -> Result<T>,
     ) -> Result<T> {
         match read(first) {
-            Err(error) if error.is_corruption() || matches!(error, Error::Io { .. }) => {
+            Err(error) if is_damage(&error) => {
                 let mut others = self.other_copies(kind, id, first.slot);
                 others.find_map(|found| read(&found).ok()).ok_or(error)
             }
@@ -189,11 +196,14 @@ impl Store {
         }
     }
 
-    /// Whether the object is here. A pack that cannot be read counts as not having it: the writer
-    /// then stores the object again, which is always safe.
+    /// Whether the object is here, with everything that is needed to decode it. A pack that cannot be
+    /// read counts as not having it: the writer then stores the object again, which is always safe.
     #[must_use]
     pub fn contains(&self, id: &Hash) -> bool {
-        self.locate(id).is_ok_and(|found| found.is_some())
+        match self.locate(id) {
+            Ok(Some(found)) => !found.block.encoding.has_bases() || self.chain(id).is_some(),
+            _ => false,
+        }
     }
 
     /// Whether the object is here, telling an unreadable pack from a missing object.
@@ -213,16 +223,6 @@ impl Store {
             Ok(found) => Ok(found.raw_len()),
             Err(elsewhere) => elsewhere.len_of(id),
         }
-    }
-
-    /// The bytes that an object's block takes in its pack, shared out by raw length when the block
-    /// holds several objects.
-    ///
-    /// # Errors
-    /// `Missing`, or what opening a pack gives.
-    pub fn stored_len_of(&self, id: &Hash) -> Result<u64> {
-        let found = self.locate(id)?.ok_or(Error::Missing { kind: Kind::Blob, id: *id })?;
-        Ok(found.stored_len())
     }
 
     /// Reads a whole object and compares it with its id. A copy that is damaged does not count where
@@ -259,8 +259,21 @@ impl Store {
         if found.block.encoding == Encoding::List {
             return Err(Error::corrupt("object", format!("{kind} {id}"), "it is a list here"));
         }
-        let bytes = self.bytes_of(found)?;
-        if id_of(kind, &bytes) == *id { Ok(bytes) } else { Err(mismatch(kind, id)) }
+        self.checked(kind, id, found)
+    }
+
+    /// Reads an object that is no list and compares it with its id. When it comes out wrong, its bases
+    /// are compared with theirs.
+    fn checked(&self, kind: Kind, id: &Hash, found: &Found) -> Result<Vec<u8>> {
+        let sound = |bytes: Vec<u8>| -> Result<Vec<u8>> {
+            if id_of(kind, &bytes) == *id { Ok(bytes) } else { Err(mismatch(kind, id)) }
+        };
+        match self.bytes_of(found).and_then(sound) {
+            Err(e) if found.block.encoding.has_bases() && is_damage(&e) => {
+                self.prove_at(found).and_then(sound)
+            }
+            other => other,
+        }
     }
 
     /// Reads an object that is no list, without comparing it with its id.
@@ -295,7 +308,8 @@ impl Store {
             Some(stored) => stored,
             None => pack.stored(&*self.file(slot)?, block)?,
         };
-        pack.decode(stored, block)
+        let base = self.base_bytes(pack, block)?;
+        pack.decode(stored, &base, block)
     }
 
     fn file(&self, slot: usize) -> Result<Arc<PackFile>> {
@@ -380,9 +394,14 @@ impl Found {
     fn raw_len(&self) -> u64 {
         match self.block.encoding {
             Encoding::List => self.block.raw_len,
-            Encoding::Raw | Encoding::Zstd => u64::from(self.place.len),
+            _ => u64::from(self.place.len),
         }
     }
+}
+
+/// Whether another copy may be sound.
+fn is_damage(error: &Error) -> bool {
+    error.is_corruption() || matches!(error, Error::Io { .. })
 }
 
 fn mismatch(kind: Kind, id: &Hash) -> Error {

@@ -5,6 +5,7 @@
 //! them goes into new packs. Nothing is compressed again but small objects that come to share
 //! blocks; everything that arrives is compared with its id before it gets its final name.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ use crate::lanes;
 use crate::pack::copy::{PackCopy, PieceHashes, check_header, header};
 use crate::pack::{Block, Pack, PackId, RemoteHome, keep_index};
 use crate::progress::Task;
-use crate::store::Store;
 use crate::store::ahead::runs;
 use crate::store::blocks::{Blocks, Members};
+use crate::store::{Origin, Store};
 use crate::transport::{Source, Transport};
 use crate::verify::verify_objects;
 use crate::writer::StoreWriter;
@@ -34,7 +35,10 @@ const UNCHECKED: &str = "unchecked";
 #[derive(Debug, Default)]
 pub struct Transfer {
     parcels: Vec<Parcel>,
-    /// Objects that are wanted and were found.
+    /// What travels: what is wanted and what that is coded against, each with where it is taken from.
+    /// Taken from elsewhere two objects might come to be coded each against the other.
+    taken: HashMap<Hash, Option<(usize, u32)>>,
+    /// Objects that travel.
     pub objects: u64,
     /// Stored bytes that travel, about.
     pub bytes: u64,
@@ -54,46 +58,65 @@ struct Parcel {
 }
 
 impl Transfer {
-    /// Finds the wanted objects in a store's packs. An object that is in several is taken from the
-    /// first. Costs a look at each object of the packs.
+    /// Finds the wanted objects in a store's packs, and what they are coded against that is not there
+    /// yet. An object that is in several packs is taken from the one where it needs the fewest others.
+    /// Costs a look at each object of the packs.
     ///
     /// # Errors
     /// What opening a pack gives.
-    pub fn plan(source: &Store, wanted: &HashSet<Hash>) -> Result<Transfer> {
+    pub fn plan(
+        source: &Store,
+        wanted: &HashSet<Hash>,
+        there: &dyn Fn(&Hash) -> bool,
+    ) -> Result<Transfer> {
+        let mut found: Vec<HashMap<u32, u64>> = vec![HashMap::new(); source.pack_ids().count()];
         let mut transfer = Transfer::default();
-        let mut left: HashSet<Hash> = wanted.clone();
-        for (slot, id) in (0..).zip(source.pack_ids()) {
-            if left.is_empty() {
-                break;
-            }
-            let pack = source.pack(slot)?;
-            let mut blocks: HashMap<u32, u64> = HashMap::new();
-            for n in 0..pack.index.objects() {
-                if left.remove(&pack.index.id(n)) {
-                    let (place, block) = pack.index.place(n)?;
-                    blocks.insert(place.block, u64::from(block.stored_len));
-                    transfer.objects += 1;
+        transfer.taken.extend(wanted.iter().map(|id| (*id, None)));
+        let mut open: Vec<Hash> = wanted.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            let Some(place) = source.origin(&id)? else {
+                transfer.missing.push(id);
+                continue;
+            };
+            transfer.objects += 1;
+            let Origin { slot, block, stored_len, bases } = place;
+            transfer.taken.insert(id, Some((slot, block)));
+            if found[slot].insert(block, u64::from(stored_len)).is_none() {
+                for base in bases.into_iter().filter(|base| !there(base)) {
+                    if let Entry::Vacant(entry) = transfer.taken.entry(base) {
+                        entry.insert(None);
+                        open.push(base);
+                    }
                 }
             }
+        }
+        for ((slot, id), blocks) in (0..).zip(source.pack_ids()).zip(found) {
             if blocks.is_empty() {
                 continue;
             }
+            let pack = source.pack(slot)?;
             let bytes: u64 = blocks.values().sum();
-            let whole = (pack.bytes - bytes.min(pack.bytes)).saturating_mul(SPARE)
+            let nearly_all = (pack.bytes - bytes.min(pack.bytes)).saturating_mul(SPARE)
                 <= pack.bytes + pack.index.bytes().len() as u64 * SPARE;
+            // What comes along unasked must not need what does not.
+            let complete = |base: Hash| {
+                transfer.taken.contains_key(&base)
+                    || pack.index.find(&base).is_some()
+                    || there(&base)
+            };
+            let whole = nearly_all && pack.index.all_bases().all(complete);
             let mut blocks: Vec<u32> = blocks.into_keys().collect();
             blocks.sort_unstable();
             let bytes = if whole { pack.bytes } else { bytes };
             transfer.bytes += bytes;
             transfer.parcels.push(Parcel { slot, id, whole, blocks, bytes });
         }
-        transfer.missing = left.into_iter().collect();
         transfer.missing.sort_unstable();
         Ok(transfer)
     }
 
     /// Fetches everything into packs below `root`, a folder of the receiver's own, from which
-    /// [`adopt`] takes them. Packs get their names there when all in them was checked, one after the
+    /// [`adopt`] takes them. `here` is what the receiver has. Packs get their names there when all in them was checked, one after the
     /// other, so that what has arrived stays when the rest does not. `arrived` hears of each.
     ///
     /// # Errors
@@ -101,19 +124,21 @@ impl Transfer {
     pub fn receive(
         &self,
         source: &Store,
-        wanted: &HashSet<Hash>,
+        here: &Store,
         root: &Path,
         nonces: &Nonces,
         task: &Task,
     ) -> Result<Vec<PackId>> {
         fs::sweep_dir(&root.join(UNCHECKED));
         let mut packs = Vec::new();
+        // What objects are coded against is read from as near as possible.
+        let nearest = |packs: &[PackId]| here.join(&Store::open(root, packs)).join(source);
         for parcel in self.parcels.iter().filter(|parcel| parcel.whole) {
-            packs.push(receive_whole(source, parcel, root, nonces, task)?);
+            packs.push(receive_whole(source, parcel, &nearest(&packs), root, nonces, task)?);
         }
-        let parts: Vec<&Parcel> = self.parcels.iter().filter(|parcel| !parcel.whole).collect();
-        if !parts.is_empty() {
-            packs.extend(gather(source, &parts, wanted, root, nonces, task)?);
+        if self.parcels.iter().any(|parcel| !parcel.whole) {
+            let parts = |parcel: &Parcel| !parcel.whole;
+            packs.extend(self.gather(source, &nearest(&packs), &parts, root, nonces, task)?);
         }
         Ok(packs)
     }
@@ -128,24 +153,22 @@ impl Transfer {
     pub fn send(
         &self,
         source: &Store,
-        wanted: &HashSet<Hash>,
         to: &Recipient<'_>,
         task: &Task,
         sent: &mut dyn FnMut(PackId) -> Result<()>,
     ) -> Result<Vec<PackId>> {
         let small = self.parcels.iter().filter(|p| small_pack(p.bytes)).count();
         let alone = |p: &Parcel| p.whole && (small < 2 || !small_pack(p.bytes));
-        let (whole, parts): (Vec<&Parcel>, Vec<&Parcel>) =
-            self.parcels.iter().partition(|parcel| alone(parcel));
         let mut packs = Vec::new();
-        for parcel in whole {
+        for parcel in self.parcels.iter().filter(|parcel| alone(parcel)) {
             let pack = source.pack(parcel.slot)?;
             packs.push(to.take(pack, task)?);
             packs.last().map_or(Ok(()), |pack| sent(*pack))?;
         }
-        if !parts.is_empty() {
+        if !self.parcels.iter().all(alone) {
             let quiet = crate::Progress::new().task("gathering", crate::Unit::Bytes);
-            let ids = gather(source, &parts, wanted, to.scratch, to.nonces, &quiet)?;
+            let parts = |parcel: &Parcel| !alone(parcel);
+            let ids = self.gather(source, source, &parts, to.scratch, to.nonces, &quiet)?;
             let gathered = Store::open(to.scratch, &ids);
             for (slot, id) in (0..).zip(&ids) {
                 packs.push(to.take(gathered.pack(slot)?, task)?);
@@ -154,6 +177,47 @@ impl Transfer {
             }
         }
         Ok(packs)
+    }
+
+    /// Copies what is taken from the blocks of some parcels into new packs below `root`.
+    fn gather(
+        &self,
+        source: &Store,
+        nearest: &Store,
+        which: &dyn Fn(&Parcel) -> bool,
+        root: &Path,
+        nonces: &Nonces,
+        task: &Task,
+    ) -> Result<Vec<PackId>> {
+        let writer = StoreWriter::begin(&Store::open(root, &[]), nonces)?;
+        for parcel in self.parcels.iter().filter(|parcel| which(parcel)) {
+            let blocks = Blocks::of(source, parcel.slot)?.with_bases_from(nearest);
+            let chosen: Result<Vec<Block>> =
+                parcel.blocks.iter().map(|n| blocks.block(*n)).collect();
+            let chosen = chosen?;
+            let asked: HashSet<u32> = parcel.blocks.iter().copied().collect();
+            let runs = runs(chosen);
+            // Little is done in order, so that the same push gives the same pack.
+            let busy = if runs.len() > 8 { 2 } else { 1 };
+            lanes::each(source.lanes_of(parcel.slot).max(busy), &runs, |run| {
+                task.check()?;
+                let bytes = run.read(&*blocks.file)?;
+                for block in run.blocks.iter().filter(|block| asked.contains(&block.number)) {
+                    let n = block.number;
+                    let whole = blocks.decode(block, run.part(&bytes, block).to_vec())?;
+                    let members = blocks.members(n)?;
+                    let ours = |id: &Hash| self.taken.get(id) == Some(&Some((parcel.slot, n)));
+                    let fresh = members.iter().filter(|(id, _)| ours(id) && writer.claim(id));
+                    let fresh: Members = fresh.cloned().collect();
+                    if !fresh.is_empty() {
+                        writer.copy_block(&whole, &members, &fresh)?;
+                    }
+                }
+                task.add(bytes.len() as u64);
+                Ok(())
+            })?;
+        }
+        Ok(writer.finish()?.packs)
     }
 }
 
@@ -204,6 +268,7 @@ impl Recipient<'_> {
 fn receive_whole(
     source: &Store,
     parcel: &Parcel,
+    nearest: &Store,
     root: &Path,
     nonces: &Nonces,
     task: &Task,
@@ -243,57 +308,12 @@ fn receive_whole(
         other => other,
     };
     arrived.pack(0).and_then(|pack| pack.index.verify()).map_err(told)?;
-    let check = verify_objects(&arrived, id, task).map_err(told)?;
+    let check = verify_objects(&arrived, &nearest.join(&arrived), id, task).map_err(told)?;
     if let Some(problem) = check.problems.into_iter().next() {
         return Err(told(problem.error));
     }
     fs::move_new(&unchecked.join(id.file_name()), &root.join(id.file_name()))?;
     Ok(id)
-}
-
-/// Copies the wanted objects of some blocks into new packs below `root`.
-fn gather(
-    source: &Store,
-    parcels: &[&Parcel],
-    wanted: &HashSet<Hash>,
-    root: &Path,
-    nonces: &Nonces,
-    task: &Task,
-) -> Result<Vec<PackId>> {
-    let writer = StoreWriter::begin(&Store::open(root, &[]), nonces)?;
-    for parcel in parcels {
-        let blocks = Blocks::of(source, parcel.slot)?;
-        let mut numbers: HashMap<u64, u32> = HashMap::with_capacity(parcel.blocks.len());
-        let mut chosen: Vec<Block> = Vec::with_capacity(parcel.blocks.len());
-        for &n in &parcel.blocks {
-            let block = blocks.block(n)?;
-            numbers.insert(block.offset, n);
-            chosen.push(block);
-        }
-        let runs = runs(chosen);
-        // Little is done in order, so that the same push gives the same pack.
-        let busy = if runs.len() > 8 { 2 } else { 1 };
-        lanes::each(source.lanes_of(parcel.slot).max(busy), &runs, |run| {
-            task.check()?;
-            let bytes = run.read(&*blocks.file)?;
-            for block in &run.blocks {
-                let Some(&n) = numbers.get(&block.offset) else { continue };
-                let whole = blocks.decode(block, run.part(&bytes, block).to_vec())?;
-                let members = blocks.members(n)?;
-                let fresh: Members = members
-                    .iter()
-                    .filter(|(id, _)| wanted.contains(id) && writer.claim(id))
-                    .cloned()
-                    .collect();
-                if !fresh.is_empty() {
-                    writer.copy_block(&whole, &members, &fresh)?;
-                }
-            }
-            task.add(bytes.len() as u64);
-            Ok(())
-        })?;
-    }
-    Ok(writer.finish()?.packs)
 }
 
 /// Takes packs that [`Transfer::receive`] left below `from` into the repository folder `root`. They

@@ -181,12 +181,18 @@ fn verify_block(
     Ok(())
 }
 
-/// Compares every object of a pack with its id, on all cores.
+/// Compares every object of a pack with its id, on all cores. What they are coded against is read from
+/// `nearest`.
 ///
 /// # Errors
 /// `Cancelled`, and what opening the pack gives; damage is in the result.
-pub(crate) fn verify_objects(store: &Store, id: PackId, task: &Task) -> Result<PackCheck> {
-    let blocks = Blocks::of(store, slot_of(store, id)?)?;
+pub(crate) fn verify_objects(
+    store: &Store,
+    nearest: &Store,
+    id: PackId,
+    task: &Task,
+) -> Result<PackCheck> {
+    let blocks = Blocks::of(store, slot_of(store, id)?)?.with_bases_from(nearest);
     let check = |n: u32| -> Result<PackCheck> {
         task.check()?;
         let mut check = PackCheck::default();

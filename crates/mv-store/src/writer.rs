@@ -3,22 +3,22 @@
 //! Nothing is visible before [`StoreWriter::finish`]; a writer that is dropped leaves nothing.
 //! An object that the snapshot already has, or that this writer has taken, is counted and dropped.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::codec::{self, CHUNK_LEVEL, Encoding, SOLID_LEVEL};
+use crate::codec::{self, Encoding};
+use crate::effort::{Effort, Levels, SMALL};
+use crate::encode::{self, Base, Encoded};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::hash::{Hash, Kind, Nonces, id_of, nonce_hex};
-use crate::pack::{ClosedPack, PackBuilder, PackId};
-use crate::store::Store;
-
-/// Raw bytes of a block of small objects: a random read decodes this much.
-const SOLID_BYTES: usize = 256 << 10;
-/// Objects from this size on get a block of their own.
-pub(crate) const SMALL: usize = 64 << 10;
+use crate::list::ListItem;
+use crate::pack::{Block, ClosedPack, MAX_BASE_BYTES, MAX_BASES, PackBuilder, PackId, Stored};
+use crate::store::{Chain, Store};
+use crate::tables::{Cover, Tables};
+use crate::windows::NUMBERS;
 
 /// Writes the objects of one operation. Shared between threads by reference.
 #[must_use = "objects are published by `finish`"]
@@ -31,10 +31,17 @@ pub struct StoreWriter<'a> {
     session: SessionDir,
     /// Ids taken by this writer. Held for one insertion.
     taken: Mutex<HashSet<Hash>>,
+    /// The chunks of short blobs that this writer stores as lists. Taken before `taken`, never after.
+    lists: Mutex<HashMap<Hash, Vec<ListItem>>>,
     /// The pack being written. Held while stored bytes are appended, never while compressing.
     packs: Mutex<Packs>,
     /// Small objects that wait for company, one group a kind. Taken before `packs`, never after.
     waiting: Mutex<[Group; 4]>,
+    /// The chunks of blobs that others are coded against.
+    pub(crate) tables: Tables,
+    levels: Levels,
+    /// A store that has what this writer stores anew, in other forms.
+    aside: Option<Store>,
     counts: Counts,
 }
 
@@ -42,6 +49,10 @@ pub struct StoreWriter<'a> {
 struct Packs {
     current: Option<PackBuilder>,
     closed: Vec<ClosedPack>,
+    /// Chunks alone in a block of the current pack, which can be read back.
+    spots: HashMap<Hash, Block>,
+    /// What chunks need that others may be coded against.
+    chains: HashMap<Hash, Chain>,
 }
 
 #[derive(Default)]
@@ -49,6 +60,8 @@ struct Counts {
     logical: AtomicU64,
     new: AtomicU64,
     objects: AtomicU64,
+    /// Raw and stored bytes of new blocks, by the number of their encoding.
+    encodings: [(AtomicU64, AtomicU64); Encoding::ALL.len()],
 }
 
 /// What [`StoreWriter::finish`] published.
@@ -64,6 +77,19 @@ pub struct Written {
     pub stored_bytes: u64,
     /// Objects that were new.
     pub objects: u64,
+    /// What each encoding made of the new blocks, but lists.
+    pub by_encoding: Vec<Encodings>,
+}
+
+/// What one encoding made of some blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encodings {
+    /// The encoding.
+    pub encoding: Encoding,
+    /// Their raw bytes.
+    pub raw_bytes: u64,
+    /// Their stored bytes.
+    pub stored_bytes: u64,
 }
 
 /// A folder below `tmp` that belongs to one running operation.
@@ -119,10 +145,37 @@ impl<'a> StoreWriter<'a> {
             nonces,
             session: SessionDir { path, _lock: lock },
             taken: Mutex::default(),
+            lists: Mutex::default(),
             packs: Mutex::default(),
             waiting: Mutex::default(),
+            tables: Tables::default(),
+            levels: Levels::of(Effort::default()),
+            aside: None,
             counts: Counts::default(),
         })
+    }
+
+    /// The same writer, doing more work or less for bytes of which nothing is known.
+    pub fn with_effort(mut self, effort: Effort) -> StoreWriter<'a> {
+        self.levels = Levels::of(effort);
+        self
+    }
+
+    /// The same writer for objects that another store has and that are stored anew: what they are coded
+    /// against is read from there.
+    pub fn anew_from(mut self, store: &Store) -> StoreWriter<'a> {
+        self.aside = Some(store.clone());
+        self
+    }
+
+    /// Whether another store has what this writer stores.
+    pub(crate) fn is_anew(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    /// How bytes of which nothing is known are compressed.
+    pub(crate) fn levels(&self) -> Levels {
+        self.levels
     }
 
     /// The snapshot that this writer deduplicates against.
@@ -152,13 +205,17 @@ impl<'a> StoreWriter<'a> {
     /// Stores an object that [`StoreWriter::claim`] said is this writer's to store.
     pub(crate) fn put_claimed(&self, kind: Kind, id: Hash, bytes: &[u8]) -> Result<()> {
         if bytes.len() >= SMALL {
-            return self.append(kind, bytes, &[(id, 0)], CHUNK_LEVEL);
+            return self.append(kind, bytes, &[(id, 0)], self.levels.chunk);
         }
         let full = {
             let mut waiting = lock(&self.waiting);
             let group = &mut waiting[usize::from(kind.code())];
             group.push(id, bytes);
-            if group.raw.len() >= SOLID_BYTES { std::mem::take(group) } else { Group::default() }
+            if group.raw.len() >= self.levels.solid_bytes {
+                std::mem::take(group)
+            } else {
+                Group::default()
+            }
         };
         self.flush(kind, &full)
     }
@@ -185,12 +242,12 @@ impl<'a> StoreWriter<'a> {
             ids.push((id, bytes.len() as u64));
             if self.claim(&id) {
                 group.push(id, bytes);
-                if group.raw.len() >= SOLID_BYTES {
+                if group.raw.len() >= self.levels.solid_bytes {
                     self.flush(Kind::Blob, &std::mem::take(&mut group))?;
                 }
             }
         }
-        if group.raw.len() >= SOLID_BYTES / 2 {
+        if group.raw.len() >= self.levels.solid_bytes / 2 {
             self.flush(Kind::Blob, &group)?;
             return Ok(ids);
         }
@@ -207,7 +264,11 @@ impl<'a> StoreWriter<'a> {
             for ((id, start), end) in group.members.iter().zip(ends) {
                 shared.push(*id, &group.raw[*start as usize..end]);
             }
-            if shared.raw.len() >= SOLID_BYTES { std::mem::take(shared) } else { Group::default() }
+            if shared.raw.len() >= self.levels.solid_bytes {
+                std::mem::take(shared)
+            } else {
+                Group::default()
+            }
         };
         self.flush(Kind::Blob, &full)?;
         Ok(ids)
@@ -217,7 +278,7 @@ impl<'a> StoreWriter<'a> {
         if group.members.is_empty() {
             return Ok(());
         }
-        self.append(kind, &group.raw, &group.members, SOLID_LEVEL)
+        self.append(kind, &group.raw, &group.members, self.levels.solid)
     }
 
     /// Whether the object is new, and from now on this writer's to store.
@@ -226,6 +287,34 @@ impl<'a> StoreWriter<'a> {
             return false;
         }
         lock(&self.taken).insert(*id)
+    }
+
+    /// The same for a blob that is to be stored as a list of these chunks.
+    pub(crate) fn claim_list(&self, id: &Hash, items: &[ListItem]) -> bool {
+        let bytes: u64 = items.iter().map(|item| item.len).sum();
+        if bytes > NUMBERS {
+            return self.claim(id);
+        }
+        // Whoever finds the blob taken finds its chunks as well.
+        let mut lists = lock(&self.lists);
+        let new = self.claim(id);
+        if new {
+            lists.insert(*id, items.to_vec());
+        }
+        new
+    }
+
+    /// The chunks of a blob that is known or taken and nowhere stored whole; none for all others.
+    pub(crate) fn listed(&self, id: &Hash) -> Result<Option<Vec<ListItem>>> {
+        if let Some(items) = lock(&self.lists).get(id) {
+            return Ok(Some(items.clone()));
+        }
+        if self.store.is_only_list(id)? { self.store.chunks(id, usize::MAX) } else { Ok(None) }
+    }
+
+    /// Whether the object is known or taken.
+    pub(crate) fn has(&self, id: &Hash) -> bool {
+        self.took(id) || self.store.contains(id)
     }
 
     /// Whether this writer has taken the object.
@@ -247,49 +336,134 @@ impl<'a> StoreWriter<'a> {
         members: &[(Hash, u32)],
         level: i32,
     ) -> Result<()> {
-        let encoded = encode(raw, level)?;
-        self.append_encoded(kind, &encoded, raw, members)
+        self.append_encoded(kind, &encode::plain(raw, level)?, raw, members)
     }
 
     pub(crate) fn append_encoded(
         &self,
         kind: Kind,
-        encoded: &Option<Vec<u8>>,
+        encoded: &Encoded,
         raw: &[u8],
         members: &[(Hash, u32)],
     ) -> Result<()> {
-        let (encoding, stored) = match encoded {
-            Some(packed) => (Encoding::Zstd, &packed[..]),
-            None => (Encoding::Raw, raw),
-        };
-        self.append_stored(kind, encoding, stored, raw.len() as u64, members)?;
+        let bytes = if encoded.encoding == Encoding::Raw { raw } else { &encoded.stored };
+        let (encoding, bases) = (encoded.encoding, &encoded.bases[..]);
+        self.append_stored(
+            &Stored { kind, encoding, bytes, raw_len: raw.len() as u64, bases },
+            members,
+        )?;
         self.counts.new.fetch_add(raw.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
     /// Appends a block as it is to be stored.
-    pub(crate) fn append_stored(
-        &self,
-        kind: Kind,
-        encoding: Encoding,
-        stored: &[u8],
-        raw_len: u64,
-        members: &[(Hash, u32)],
-    ) -> Result<()> {
+    pub(crate) fn append_stored(&self, form: &Stored<'_>, members: &[(Hash, u32)]) -> Result<()> {
+        let chain = self.chain_over(form);
         let mut packs = lock(&self.packs);
         if packs.current.as_ref().is_some_and(PackBuilder::is_full)
             && let Some(full) = packs.current.take()
         {
             packs.closed.push(full.close()?);
+            packs.spots.clear();
         }
         let mut builder = match packs.current.take() {
             Some(builder) => builder,
             None => PackBuilder::create(&self.session.path, &self.nonces.next())?,
         };
-        builder.append(kind, encoding, stored, raw_len, members)?;
+        let block = builder.append(form, members)?;
         packs.current = Some(builder);
+        if form.kind == Kind::Blob && form.encoding != Encoding::List {
+            if let [(id, _)] = members {
+                packs.spots.insert(*id, block);
+            }
+            if members.len() == 1 || chain.depth > 0 || self.is_anew() {
+                packs.chains.extend(members.iter().map(|(id, _)| (*id, chain)));
+            }
+        }
+        drop(packs);
         self.counts.objects.fetch_add(members.len() as u64, Ordering::Relaxed);
+        if form.encoding != Encoding::List {
+            let (raw, stored) = &self.counts.encodings[usize::from(form.encoding.code())];
+            raw.fetch_add(form.raw_len, Ordering::Relaxed);
+            stored.fetch_add(form.bytes.len() as u64, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// What has to be read for a block that is about to be written, as far as it is known here.
+    fn chain_over(&self, form: &Stored<'_>) -> Chain {
+        let mut chain = Chain { depth: 0, bytes: form.bytes.len() as u64 };
+        for base in form.bases {
+            let below = self.chain(base).unwrap_or_default();
+            chain.depth = chain.depth.max(below.depth + 1);
+            chain.bytes = chain.bytes.saturating_add(below.bytes);
+        }
+        chain
+    }
+
+    /// What has to be read for a chunk that is known or was just written; none when it is neither.
+    pub(crate) fn chain(&self, id: &Hash) -> Option<Chain> {
+        let written = lock(&self.packs).chains.get(id).copied();
+        written.or_else(|| self.store.chain(id))
+    }
+
+    /// Reads what a block may be coded against, unless more would have to be read for it than `most`
+    /// blocks in a row. Anything that cannot be read is no base.
+    pub(crate) fn base(&self, blob: &Hash, cover: &Cover, most: u32) -> Option<Base> {
+        if cover.ids.len() > MAX_BASES || cover.bytes > MAX_BASE_BYTES {
+            return None;
+        }
+        let mut chain = Chain::default();
+        for id in &cover.ids {
+            let below = self.chain(id)?;
+            chain.depth = chain.depth.max(below.depth);
+            chain.bytes = chain.bytes.saturating_add(below.bytes);
+        }
+        if chain.depth >= most {
+            return None;
+        }
+        if let Some(aside) = &self.aside {
+            let bytes = aside.read_range(blob, cover.begin, cover.bytes).ok()?;
+            return Some(Base { ids: cover.ids.clone(), bytes, start: cover.start, chain });
+        }
+        let parts = rayon::iter::IntoParallelRefIterator::par_iter(&cover.ids[..]);
+        let parts = rayon::iter::ParallelIterator::map(parts, |id| self.read_chunk(id));
+        let parts: Vec<Option<Vec<u8>>> = rayon::iter::ParallelIterator::collect(parts);
+        let mut bytes = Vec::new();
+        for part in parts {
+            let part = part?;
+            if bytes.is_empty() { bytes = part } else { bytes.extend_from_slice(&part) }
+        }
+        (bytes.len() as u64 == cover.bytes).then(|| Base {
+            ids: cover.ids.clone(),
+            bytes,
+            start: cover.start,
+            chain,
+        })
+    }
+
+    /// Reads a chunk that is known or was just written, without comparing it with its id: what is coded
+    /// against it is compared with its own.
+    fn read_chunk(&self, id: &Hash) -> Option<Vec<u8>> {
+        let spot = {
+            let packs = lock(&self.packs);
+            let pack = packs.current.as_ref();
+            let found = packs.spots.get(id).zip(pack);
+            found
+                .map(|(block, pack)| Some((*block, pack.read_back(block).ok()?, pack.bases(block))))
+        };
+        match spot {
+            None => self.store.chunk_bytes(id).ok(),
+            Some(spot) => {
+                let (block, stored, bases) = spot?;
+                let mut base = Vec::new();
+                for id in &bases {
+                    base.extend_from_slice(&self.read_chunk(id)?);
+                }
+                let raw_len = usize::try_from(block.raw_len).ok()?;
+                codec::decode(block.encoding, &stored, &base, raw_len).ok()
+            }
+        }
     }
 
     /// Publishes everything that was new, durably. Until a state record names the packs, nobody
@@ -306,7 +480,14 @@ impl<'a> StoreWriter<'a> {
         if let Some(last) = packs.current.take() {
             packs.closed.push(last.close()?);
         }
+        let counts = Encoding::ALL.iter().zip(&self.counts.encodings);
+        let counts = counts.map(|(&encoding, (raw, stored))| Encodings {
+            encoding,
+            raw_bytes: raw.load(Ordering::Relaxed),
+            stored_bytes: stored.load(Ordering::Relaxed),
+        });
         let mut written = Written {
+            by_encoding: counts.filter(|count| count.raw_bytes > 0).collect(),
             logical_bytes: self.counts.logical.load(Ordering::Relaxed),
             new_bytes: self.counts.new.load(Ordering::Relaxed),
             objects: self.counts.objects.load(Ordering::Relaxed),
@@ -317,17 +498,6 @@ impl<'a> StoreWriter<'a> {
             written.packs.push(pack.publish(&self.root)?);
         }
         Ok(written)
-    }
-}
-
-/// Compresses a block if that pays, and proves that it decodes to the same bytes.
-pub(crate) fn encode(raw: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
-    let Some(packed) = codec::compress(raw, level)? else { return Ok(None) };
-    let mut back = Vec::new();
-    match codec::decompress(&packed, raw.len(), &mut back) {
-        Ok(()) if back == raw => Ok(Some(packed)),
-        // A codec that fails its own round trip is not trusted with this block.
-        _ => Ok(None),
     }
 }
 

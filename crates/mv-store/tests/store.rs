@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use mv_store::{
-    BlobHasher, Error, Hash, HashPrefix, Kind, Nonces, PackId, Progress, Store, StoreWriter, Task,
-    Trust, Unit, Written, id_of, merge_packs, rescue, rescue_lists, verify_pack,
+    BlobHasher, Error, Hash, HashPrefix, Kind, Nonces, Outline, PackId, Progress, Store,
+    StoreWriter, Task, Trust, Unit, Written, id_of, merge_packs, rescue, rescue_lists, verify_pack,
 };
 use proptest::prelude::*;
 
@@ -62,7 +62,14 @@ impl Place {
 
     fn put_file(&mut self, bytes: &[u8]) -> (Hash, Written) {
         let ((id, len), written) = self.write(|w| {
-            w.put_file(Path::new("f"), bytes.len() as u64, &mut &bytes[..], &task()).unwrap()
+            w.put_file(
+                Path::new("f"),
+                bytes.len() as u64,
+                &Outline::default(),
+                &mut &bytes[..],
+                &task(),
+            )
+            .unwrap()
         });
         assert_eq!(len, bytes.len() as u64);
         (id, written)
@@ -113,8 +120,11 @@ fn a_reader_that_gives_one_byte_at_a_time_makes_the_same_chunks() {
     let bytes = noise(9_500_000, 9);
     let mut place = Place::new();
     let (id, _) = place.put_file(&bytes);
-    let (second, written) =
-        place.write(|w| w.put_file(Path::new("f"), 10, &mut Trickle(&bytes), &task()).unwrap().0);
+    let (second, written) = place.write(|w| {
+        w.put_file(Path::new("f"), 10, &Outline::default(), &mut Trickle(&bytes), &task())
+            .unwrap()
+            .0
+    });
     assert_eq!(second, id);
     assert!(written.packs.is_empty(), "everything was known: {written:?}");
 }
@@ -160,7 +170,10 @@ fn two_threads_that_store_the_same_bytes_store_them_once() {
     let (_, written) = place.write(|w| {
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| w.put_file(Path::new("f"), 0, &mut &bytes[..], &task()).unwrap());
+                scope.spawn(|| {
+                    w.put_file(Path::new("f"), 0, &Outline::default(), &mut &bytes[..], &task())
+                        .unwrap()
+                });
             }
         });
     });
@@ -235,6 +248,7 @@ fn packs_are_merged_into_one_that_holds_the_same_objects() {
         store.root(),
         &store,
         &place.packs,
+        &[],
         &|id| *id != dropped,
         &place.nonces,
         &task(),
@@ -378,7 +392,10 @@ fn a_damaged_copy_does_not_hide_a_sound_one_in_another_pack() {
         // Against an empty snapshot, so that each pack has everything.
         let empty = Store::open(place.root(), &[]);
         let writer = StoreWriter::begin(&empty, &place.nonces).unwrap();
-        let file = writer.put_file(Path::new("f"), 0, &mut &large[..], &task()).unwrap().0;
+        let file = writer
+            .put_file(Path::new("f"), 0, &Outline::default(), &mut &large[..], &task())
+            .unwrap()
+            .0;
         ids = Some((file, writer.put(Kind::Tree, &small).unwrap()));
         place.packs.extend(writer.finish().unwrap().packs);
     }

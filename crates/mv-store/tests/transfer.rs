@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mv_store::{
-    Error, Hash, Kind, Nonces, PackId, Progress, Recipient, SharedDir, Store, StoreWriter, Task,
-    Transfer, Transport, Unit, adopt, packs_below, verify_lists, verify_pack,
+    Error, Hash, Kind, Nonces, Outline, PackId, Progress, Recipient, SharedDir, Store, StoreWriter,
+    Task, Transfer, Transport, Unit, adopt, packs_below, verify_lists, verify_pack,
 };
 
 fn task() -> Task {
@@ -60,7 +60,16 @@ impl Lab {
             let bytes = noise(large, 200 + self.packs.len() as u8);
             let mut read = Cursor::new(&bytes);
             ids.push(
-                writer.put_file(Path::new("large"), large as u64, &mut read, &task()).unwrap().0,
+                writer
+                    .put_file(
+                        Path::new("large"),
+                        large as u64,
+                        &Outline::default(),
+                        &mut read,
+                        &task(),
+                    )
+                    .unwrap()
+                    .0,
             );
         }
         self.packs.extend(writer.finish().unwrap().packs);
@@ -85,9 +94,10 @@ impl Lab {
 
     fn fetch(&self, wanted: &HashSet<Hash>) -> mv_store::Result<(Transfer, Vec<PackId>)> {
         let source = self.remote();
-        let transfer = Transfer::plan(&source, wanted)?;
+        let transfer = Transfer::plan(&source, wanted, &|_| false)?;
         let root = self.path("folder");
-        let packs = transfer.receive(&source, wanted, &root, &self.nonces, &task())?;
+        let packs =
+            transfer.receive(&source, &Store::open(&root, &[]), &root, &self.nonces, &task())?;
         Ok((transfer, packs))
     }
 }
@@ -127,7 +137,8 @@ fn of_a_pack_that_is_hardly_wanted_only_some_blocks_travel() {
 fn what_is_nowhere_is_said_before_anything_travels() {
     let mut lab = Lab::new();
     lab.pack(1, 0);
-    let transfer = Transfer::plan(&lab.remote(), &HashSet::from([Hash([7; 32])])).unwrap();
+    let transfer =
+        Transfer::plan(&lab.remote(), &HashSet::from([Hash([7; 32])]), &|_| false).unwrap();
     assert_eq!(transfer.missing, [Hash([7; 32])]);
     assert_eq!((transfer.objects, transfer.bytes), (0, 0));
 }
@@ -191,7 +202,7 @@ fn packs_are_sent_under_names_that_are_never_used_twice() {
     let wanted = lab.closure(&ids);
     let source = Store::open(&lab.path("there"), &lab.packs);
     let target: Arc<dyn Transport> = Arc::new(SharedDir::open(&lab.path("target")).unwrap());
-    let transfer = Transfer::plan(&source, &wanted).unwrap();
+    let transfer = Transfer::plan(&source, &wanted, &|_| false).unwrap();
     let mut names = HashSet::new();
     for _ in 0..2 {
         let to = Recipient {
@@ -205,7 +216,7 @@ fn packs_are_sent_under_names_that_are_never_used_twice() {
             heard.push(pack);
             Ok(())
         };
-        let packs = transfer.send(&source, &wanted, &to, &task(), &mut note).unwrap();
+        let packs = transfer.send(&source, &to, &task(), &mut note).unwrap();
         assert_eq!(packs, heard);
         names.extend(packs.iter().copied());
         let there =
@@ -231,8 +242,8 @@ fn many_small_packs_become_one_on_the_way() {
         scratch: &lab.path("scratch"),
         nonces: &lab.nonces,
     };
-    let transfer = Transfer::plan(&source, &wanted).unwrap();
-    let packs = transfer.send(&source, &wanted, &to, &task(), &mut |_| Ok(())).unwrap();
+    let transfer = Transfer::plan(&source, &wanted, &|_| false).unwrap();
+    let packs = transfer.send(&source, &to, &task(), &mut |_| Ok(())).unwrap();
     assert_eq!(packs.len(), 1);
     assert!(packs_below(&lab.path("scratch")).unwrap().is_empty());
 }

@@ -8,7 +8,7 @@ use mv_store::{Hash, Kind, id_of};
 pub struct Block {
     /// 0 blob, 1 tree, 2 manifest, 3 list node.
     pub kind: u8,
-    /// 0 raw, 1 zstd, 2 list.
+    /// 0 raw, 1 zstd, 2 list, 3 columns, 4 float, 5 delta, 6 cast, 7 diff.
     pub encoding: u8,
     /// The bytes as they are in the pack.
     pub stored: Vec<u8>,
@@ -16,6 +16,8 @@ pub struct Block {
     pub raw_len: u64,
     /// Ids and where they begin in the decoded block.
     pub objects: Vec<(Hash, u32)>,
+    /// What it is coded against.
+    pub bases: Vec<Hash>,
 }
 
 impl Block {
@@ -34,13 +36,14 @@ impl Block {
             stored: bytes.to_vec(),
             raw_len: bytes.len() as u64,
             objects: vec![(id, 0)],
+            bases: Vec::new(),
         }
     }
 
     /// One blob behind a zstd frame.
     #[must_use]
     pub fn zstd(frame: &[u8], raw_len: u64, id: Hash) -> Block {
-        Block { kind: 0, encoding: 1, stored: frame.to_vec(), raw_len, objects: vec![(id, 0)] }
+        Block::coded(1, frame, raw_len, id, &[])
     }
 
     /// One blob that is a list of others.
@@ -53,7 +56,14 @@ impl Block {
             stored.extend(len.to_le_bytes());
         }
         let raw_len = items.iter().fold(0u64, |sum, (_, len)| sum.wrapping_add(*len));
-        Block { kind: 0, encoding: 2, stored, raw_len, objects: vec![(id, 0)] }
+        Block::coded(2, &stored, raw_len, id, &[])
+    }
+
+    /// One blob in any encoding, against others.
+    #[must_use]
+    pub fn coded(encoding: u8, stored: &[u8], raw_len: u64, id: Hash, bases: &[Hash]) -> Block {
+        let (stored, bases) = (stored.to_vec(), bases.to_vec());
+        Block { kind: 0, encoding, stored, raw_len, objects: vec![(id, 0)], bases }
     }
 }
 
@@ -64,7 +74,12 @@ pub fn pack(blocks: &[Block], nonce: [u8; 16]) -> Vec<u8> {
     bytes.extend(1u32.to_le_bytes());
     bytes.extend(nonce);
     let (mut records, mut objects, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-    for block in blocks {
+    let mut bases = Vec::new();
+    for (number, block) in (0u32..).zip(blocks) {
+        for id in &block.bases {
+            bases.extend(number.to_le_bytes());
+            bases.extend(id.0);
+        }
         records.extend((bytes.len() as u64).to_le_bytes());
         records.extend(block.raw_len.to_le_bytes());
         records.extend((block.stored.len() as u32).to_le_bytes());
@@ -83,7 +98,8 @@ pub fn pack(blocks: &[Block], nonce: [u8; 16]) -> Vec<u8> {
     objects.iter().for_each(|(_, ordinal)| footer.extend(ordinal.to_le_bytes()));
     footer.extend(starts);
     footer.extend(records);
-    for count in [objects.len(), blocks.len(), 0, 0] {
+    footer.extend(&bases);
+    for count in [objects.len(), blocks.len(), bases.len() / 36, 0] {
         footer.extend((count as u32).to_le_bytes());
     }
     footer.extend(offset.to_le_bytes());

@@ -10,12 +10,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a promise that is broken is a panic")]
 
+mod codecs;
 mod cursor;
 pub mod forge;
 mod meter;
 mod zip;
 
 mod graph;
+mod layouts;
 mod long;
 mod models;
 mod packs;
@@ -53,6 +55,11 @@ pub const TARGETS: &[Target] = &[
     target("pack_forged", packs::forged, packs::forged_seeds),
     target("zstd_block", packs::zstd_block, packs::zstd_seeds),
     target("chunk_list", packs::chunk_list, packs::list_seeds),
+    target("columns", codecs::columns, codecs::columns_seeds),
+    target("float", codecs::float, codecs::float_seeds),
+    target("delta", codecs::delta, codecs::delta_seeds),
+    target("cast", codecs::cast, codecs::cast_seeds),
+    target("diff", codecs::diff, codecs::diff_seeds),
     target("state", graph::state, graph::state_seeds),
     target("manifest", graph::manifest, graph::manifest_seeds),
     target("tree", graph::tree, graph::tree_seeds),
@@ -82,6 +89,7 @@ pub const TARGETS: &[Target] = &[
     target("text_table", tables::text_table, tables::text_seeds),
     target("table_ranges", tables::ranges, tables::ranges_seeds),
     of_files("parquet", tables::parquet, tables::parquet_seeds),
+    of_files("layout", layouts::layout, layouts::seeds),
     target("text_merge", texts::merge, texts::seeds),
     target("text_diff", texts::diff, texts::seeds),
 ];

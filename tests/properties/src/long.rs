@@ -89,6 +89,8 @@ pub fn long_inputs() -> Vec<Long> {
     }
     add("onnx", "graphs", ":".repeat(200_000).into());
     add("parquet", "structures", vec![0x1c; 200_000]);
+    add("layout", "graphs", [b"\x01", ":".repeat(200_000).as_bytes()].concat());
+    add("layout", "marks", [b"\x02", "(".repeat(200_000).as_bytes()].concat());
     add("gguf", "zeros", [b"GGUF\x03\0\0\0", &[0; 200_000][..]].concat());
 
     let columns = "a,".repeat(100_000);

@@ -1,13 +1,17 @@
-//! Packs, whole and forged, and the two decoders in them: zstd blocks and chunk lists.
+//! Packs, whole and forged, and two of the decoders in them: zstd blocks and chunk lists. The others
+//! are in `codecs`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use mv_store::{Hash, Kind, PackId, Progress, Store, Unit, fuzzing, id_of, verify_pack};
+use mv_store::{
+    Element, Encoding, Hash, Kind, PackId, Progress, Store, Unit, fuzzing, id_of, verify_pack,
+};
 
 use crate::cursor::Cursor;
 use crate::forge::{self, Block};
+use fuzzing::Form;
 
 const KINDS: [Kind; 4] = [Kind::Blob, Kind::Tree, Kind::Manifest, Kind::List];
 const TRAILER: usize = 64;
@@ -46,8 +50,9 @@ fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
     let room = trailer - 24;
     let blocks = number(4) % (room / 68 + 1);
     let objects = blocks + number(0).wrapping_sub(blocks) % ((room - blocks * 68) / 40 + 1);
-    let footer = trailer - objects * 40 - blocks * 28;
-    let counts = [objects, blocks, 0, 0].map(|n| (n as u32).to_le_bytes()).concat();
+    let bases = number(8) % ((room - objects * 40 - blocks * 28) / 36 + 1);
+    let footer = trailer - objects * 40 - blocks * 28 - bases * 36;
+    let counts = [objects, blocks, bases, 0].map(|n| (n as u32).to_le_bytes()).concat();
     pack[trailer..trailer + 16].copy_from_slice(&counts);
     pack[trailer + 16..trailer + 24].copy_from_slice(&(footer as u64).to_le_bytes());
     let sum = id_of(Kind::Blob, &pack[footer..trailer + 24]);
@@ -56,19 +61,21 @@ fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(pack)
 }
 
-/// The ids that a pack's index has, and the bytes that its blocks claim to decode to.
+/// The ids that a pack's index has, and the bytes that its blocks claim to decode to, each as often as
+/// it may be a base.
 fn index(bytes: &[u8]) -> Option<(Vec<Hash>, u64)> {
     let trailer = bytes.len().checked_sub(TRAILER)?;
     let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
-    let (objects, blocks) = (number(trailer)?, number(trailer + 4)?);
-    let footer = trailer.checked_sub(objects.checked_mul(40)?.checked_add(blocks * 28)?)?;
+    let (objects, blocks, bases) = (number(trailer)?, number(trailer + 4)?, number(trailer + 8)?);
+    let footer = trailer.checked_sub(objects * 40 + blocks * 28 + bases * 36)?;
     let ids = bytes[footer..].chunks_exact(32).take(objects.min(READ));
     let ids = ids.map(|id| Hash(id.try_into().unwrap())).collect();
     let records = bytes[footer + objects * 40..].chunks_exact(28).take(blocks);
-    let claimed = records.filter(|record| record[24] == 1).fold(0u64, |sum, record| {
-        sum.saturating_add(u64::from_le_bytes(*record[8..].first_chunk().unwrap()))
-    });
-    Some((ids, claimed))
+    let claimed =
+        records.filter(|record| !matches!(record[24], 0 | 2)).fold(0u64, |sum, record| {
+            sum.saturating_add(u64::from_le_bytes(*record[8..].first_chunk().unwrap()))
+        });
+    Some((ids, claimed.saturating_mul(bases as u64 / 4 + 1)))
 }
 
 /// Everything that can be asked of a pack. With `expected`, its index is sound and its objects are
@@ -118,7 +125,7 @@ fn object(store: &Store, kind: Kind, id: &Hash, sound: bool) -> bool {
     let read = store.get(kind, id, cap);
     if let Ok(bytes) = &read {
         assert!(bytes.len() as u64 <= cap && id_of(kind, bytes) == *id, "{id} has other bytes");
-        assert!(store.stored_len_of(id).unwrap() >= 1);
+        assert!(store.stored_as(id).unwrap().stored_bytes >= 1);
     }
     if kind != Kind::Blob {
         return read.is_ok();
@@ -200,6 +207,8 @@ struct Forger {
     chunks: Vec<Hash>,
     /// List nodes with their height and the chunks below.
     nodes: Vec<(Hash, u8, Vec<u8>)>,
+    /// How many blocks are decoded to read a chunk that is coded against others.
+    costs: BTreeMap<Hash, usize>,
     /// Whether a block may not be what it says.
     lies: bool,
 }
@@ -207,6 +216,9 @@ struct Forger {
 impl Forger {
     fn add(&mut self, choices: &mut Cursor<'_>) {
         let what = choices.byte();
+        if what >= 0xc0 {
+            return self.coded(what, choices);
+        }
         match what % 8 {
             0 | 1 => {
                 let kind = KINDS[choices.number() % 3];
@@ -246,6 +258,7 @@ impl Forger {
                         .map(|_| (Hash([choices.byte(); 32]), choices.word() as u32))
                         .collect(),
                     stored: choices.bytes(len).to_vec(),
+                    bases: self.bases(choices),
                 };
                 self.lie(block);
             }
@@ -253,11 +266,16 @@ impl Forger {
                 // One number of a block that was honest until now.
                 let at = choices.number() % self.blocks.len().max(1);
                 let by = choices.long() >> (choices.byte() % 64);
+                let bases = if what & 0x20 == 0 { Vec::new() } else { self.bases(choices) };
                 let Some(block) = self.blocks.get_mut(at) else { return };
                 self.lies = true;
+                if what & 0x20 != 0 {
+                    block.bases = bases;
+                    return;
+                }
                 match what >> 3 & 3 {
                     0 => block.raw_len = block.raw_len.wrapping_add(by),
-                    1 => block.encoding ^= by as u8 % 4,
+                    1 => block.encoding ^= by as u8 % 8,
                     2 => block.kind ^= by as u8 % 4,
                     _ => {
                         if let Some((_, start)) = block.objects.last_mut() {
@@ -287,8 +305,81 @@ impl Forger {
             raw_len: raw.len() as u64,
             stored: frame.unwrap_or(raw),
             objects,
+            bases: Vec::new(),
         };
         self.honestly(block, kind, known);
+    }
+
+    /// A few of the chunks that there are, some of them several times.
+    fn bases(&self, choices: &mut Cursor<'_>) -> Vec<Hash> {
+        let count = choices.number() % 4;
+        let mut pick = |_| {
+            let at = choices.number().checked_rem(self.chunks.len());
+            at.map_or(Hash([9; 32]), |at| self.chunks[at])
+        };
+        (0..count).map(&mut pick).collect()
+    }
+
+    /// A blob, or several, in one of the encodings that know what bytes mean.
+    fn coded(&mut self, what: u8, choices: &mut Cursor<'_>) {
+        const CODED: [Encoding; 5] =
+            [Encoding::Columns, Encoding::Float, Encoding::Delta, Encoding::Cast, Encoding::Diff];
+        const ELEMENTS: [Element; 5] =
+            [Element::Byte, Element::Bf16, Element::F16, Element::F32, Element::F64];
+        let encoding = CODED[usize::from(what) % 5];
+        let shape = choices.number();
+        let (element, of) = (ELEMENTS[shape % 5], ELEMENTS[shape / 5 % 5]);
+        let bases = if encoding.has_bases() { self.bases(choices) } else { Vec::new() };
+        let base: Vec<u8> =
+            bases.iter().filter_map(|id| self.objects.get(id)).flat_map(|o| o.1.clone()).collect();
+        let start = if shape > 127 { choices.byte() } else { 0 };
+        let len = choices.number();
+        let own = choices.bytes(len);
+        let aligned = base.get(usize::from(start)..).unwrap_or_default();
+        let raw = match encoding {
+            Encoding::Cast => {
+                let mut stored = u32::from(start).to_le_bytes().to_vec();
+                stored.extend([element.code(), of.code()]);
+                let len = aligned.len() / of.size() * element.size();
+                fuzzing::decode(encoding, &stored, &base, len).unwrap_or_default()
+            }
+            Encoding::Float => own.repeat(usize::from(start % 8) + 2),
+            Encoding::Columns => {
+                let lines = own.split(|byte| *byte == b'\n').cycle();
+                let rows = (0..usize::from(start) * 4).zip(lines);
+                rows.flat_map(|(n, row)| [format!("{n},").as_bytes(), row, b"\n"].concat())
+                    .collect()
+            }
+            _ => {
+                let mut raw = aligned.to_vec();
+                let step = if encoding == Encoding::Diff { 97 } else { element.size() };
+                for (byte, by) in raw.iter_mut().step_by(step).zip(own.iter().cycle()) {
+                    *byte = byte.wrapping_add(by % 4);
+                }
+                raw.extend_from_slice(own);
+                raw
+            }
+        };
+        let cost = 1 + bases.iter().map(|id| self.costs.get(id).unwrap_or(&1)).sum::<usize>();
+        let form = Form { encoding, element, of, base: &base, start: u32::from(start) };
+        let stored = fuzzing::encode(&form, &raw).filter(|_| cost < 64 && raw.len() <= 1 << 18);
+        let Some(stored) = stored.filter(|_| !encoding.has_bases() || !bases.is_empty()) else {
+            return;
+        };
+        let cut = if what & 0x20 == 0 { 0 } else { raw.len() / 3 };
+        let (head, tail) = raw.split_at(cut);
+        let pieces = if cut == 0 { vec![tail] } else { vec![head, tail] };
+        let known: Vec<_> =
+            pieces.iter().map(|piece| (id_of(Kind::Blob, piece), piece.to_vec())).collect();
+        let objects = known.iter().map(|(id, _)| *id).zip([0, cut as u32]).collect();
+        let (encoding, raw_len) = (encoding.code(), raw.len() as u64);
+        let block = Block { kind: 0, encoding, stored, raw_len, objects, bases };
+        let before = self.blocks.len();
+        let ids: Vec<Hash> = known.iter().map(|(id, _)| *id).collect();
+        self.honestly(block, Kind::Blob, known);
+        if self.blocks.len() > before {
+            self.costs.extend(ids.into_iter().map(|id| (id, cost)));
+        }
     }
 
     /// A blob out of chunks or nodes.
@@ -412,6 +503,7 @@ pub(crate) fn pack_seeds() -> Vec<Vec<u8>> {
         objects: [("one", 0), ("two", 3), ("three", 6)]
             .map(|(text, start)| (id_of(Kind::Tree, text.as_bytes()), start))
             .to_vec(),
+        bases: Vec::new(),
     };
     let blocks = [
         chunk(1),
@@ -423,8 +515,62 @@ pub(crate) fn pack_seeds() -> Vec<Vec<u8>> {
         shared,
         Block::raw(Kind::Blob, b""),
     ];
-    let packs = [&blocks[..], &blocks[..3], &blocks[5..6], &blocks[6..7], &blocks[..0]];
+    let coded = coded_blocks();
+    let packs = [
+        &blocks[..],
+        &blocks[..3],
+        &blocks[5..6],
+        &blocks[6..7],
+        &blocks[..0],
+        &coded[..],
+        &coded[..3],
+        &coded[3..5],
+    ];
     packs.map(|blocks| forge::pack(blocks, [9; 16])).to_vec()
+}
+
+/// Every encoding that knows what bytes mean, chains of two and three, and a block that two share.
+fn coded_blocks() -> Vec<Block> {
+    let id = |raw: &[u8]| id_of(Kind::Blob, raw);
+    let coded = |form: &Form<'_>, raw: &[u8], bases: &[Hash]| {
+        let stored = fuzzing::encode(form, raw).unwrap();
+        Block::coded(form.encoding.code(), &stored, raw.len() as u64, id(raw), bases)
+    };
+    let numbers: Vec<u8> =
+        (0..120u32).flat_map(|n| (1.0 + n as f32 / 1000.0).to_le_bytes()).collect();
+    let moved = |by: u32| -> Vec<u8> {
+        let words = numbers.chunks(4).zip(0u32..);
+        words.flat_map(|(w, n)| [w[0] ^ ((n * by) % 4) as u8, w[1], w[2], w[3]]).collect()
+    };
+    let form = Form {
+        encoding: Encoding::Float,
+        element: Element::F32,
+        of: Element::F32,
+        base: &[],
+        start: 0,
+    };
+    let (second, third) = (moved(1), moved(3));
+    let delta = Form { encoding: Encoding::Delta, ..form };
+    let cast_of = [&[0; 4][..], &[1, 3]].concat();
+    let narrow = fuzzing::decode(Encoding::Cast, &cast_of, &numbers, 240).unwrap();
+    let row = |n: usize| format!("{},{},x\n", n + 98, ["Lima", "Oslo", "Lima", "Lima"][n % 4]);
+    let text: String = (0..40).map(row).collect();
+    let columns = Form { encoding: Encoding::Columns, ..form };
+    let edited = text.replace("Oslo", "Quito");
+    let (head, tail) = edited.as_bytes().split_at(100);
+    let both = [numbers.clone(), text.clone().into_bytes()].concat();
+    let diff = Form { encoding: Encoding::Diff, base: &both, start: 480, ..form };
+    let bases = [id(&numbers), id(text.as_bytes())];
+    let mut shared = coded(&diff, edited.as_bytes(), &bases);
+    shared.objects = vec![(id(head), 0), (id(tail), 100)];
+    vec![
+        coded(&form, &numbers, &[]),
+        coded(&Form { base: &numbers, ..delta }, &second, &[id(&numbers)]),
+        coded(&Form { base: &second, ..delta }, &third, &[id(&second)]),
+        coded(&columns, text.as_bytes(), &[]),
+        shared,
+        Block::coded(6, &cast_of, 240, id(&narrow), &[id(&numbers)]),
+    ]
 }
 
 /// Choices that lead to every kind of block.
@@ -441,7 +587,19 @@ pub(crate) fn forged_seeds() -> Vec<Vec<u8>> {
     let honest = [&texts[..], runs, list, node, upper, &frame].concat();
     let lie = [&honest[..], b"\x07\x01\x01\0\0\0\0\0\0\0\0"].concat();
     let wild = [&texts[..], b"\x06\x04\x01\x02\x10\0\0\0\0\0\0\0\0\x02ab\x01\x01cdef"].concat();
-    vec![honest, lie, wild, [&runs[..], b"\x0b\x02\0\0\0\x01\x05"].concat()]
+    // Numbers as they are, a difference to them, one to both, a cast, a table and its edits.
+    let numbers = b"\x02\x40\x80\x01";
+    let delta = b"\xc0\x00\x01\x00\x05\x01\x02\x03\x00\x01";
+    let further = b"\xc0\x00\x01\x01\x05\x01\x00\x02\x00\x03";
+    let cast = b"\xc1\x10\x01\x00\x00";
+    let float = b"\xc4\x00\x28aabbccddaabbccddaabbccddaabbccddaabbccdd";
+    let table = b"\xc3\x80\x40\x1aLima,x\nOslo,x\nLima,y\nRome,";
+    let diff = b"\xc2\x00\x01\x05\x04more";
+    let shared = b"\xe0\x80\x02\x00\x05\x03\x06shared";
+    let coded = [&numbers[..], delta, further, cast, float, table, diff, shared].concat();
+    let bent = [&coded[..], b"\x27\x01\x01\0\0\0\0\0\0\0\0\x01\x03"].concat();
+    let last = [&runs[..], b"\x0b\x02\0\0\0\x01\x05"].concat();
+    vec![honest, lie, wild, last, coded, bent]
 }
 
 /// Frames with and without sequences, literals and check sums.
@@ -488,11 +646,34 @@ mod tests {
     }
 
     #[test]
+    fn an_honest_seed_has_every_encoding_with_bases_and_they_are_believed() {
+        let seed = &forged_seeds()[4];
+        let mut forger = Forger::default();
+        let mut choices = Cursor(seed);
+        while !choices.is_empty() {
+            forger.add(&mut choices);
+        }
+        assert!(!forger.lies);
+        let made: Vec<u8> = forger.blocks.iter().map(|block| block.encoding).collect();
+        for encoding in [3, 4, 5, 6, 7] {
+            assert!(made.contains(&encoding), "{encoding} of {made:?}");
+        }
+        assert!(forger.costs.values().any(|cost| *cost > 2));
+        assert!(forger.blocks.iter().any(|b| b.encoding == 7 && b.objects.len() == 2));
+        forged(seed);
+        pack(&pack_seeds()[5]);
+        let (ids, _) = index(&pack_seeds()[5]).unwrap();
+        assert_eq!(ids.len(), 7);
+    }
+
+    #[test]
     fn a_mended_pack_passes_its_own_checks() {
-        let seed = &pack_seeds()[0];
-        let mut broken = seed.clone();
-        let trailer = broken.len() - TRAILER;
-        broken[trailer + 24..].fill(0);
-        assert!(mended(seed).as_ref() == Some(seed) && mended(&broken).as_ref() == Some(seed));
+        for n in [0, 5] {
+            let seed = &pack_seeds()[n];
+            let mut broken = seed.clone();
+            let trailer = broken.len() - TRAILER;
+            broken[trailer + 24..].fill(0);
+            assert!(mended(seed).as_ref() == Some(seed) && mended(&broken).as_ref() == Some(seed));
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use mv_graph::{Person, Scalar};
 use mv_repo::commit::{CommitOptions, CommitOutcome, commit};
 use mv_repo::merge::is_merging;
+use mv_store::Effort;
 use serde::Serialize;
 
 use crate::commands::env;
@@ -48,6 +49,9 @@ pub(crate) struct Args {
     /// Record a version even when no file changed
     #[arg(long)]
     allow_empty: bool,
+    /// Store it quickly: compare nothing with the version before
+    #[arg(long)]
+    fast: bool,
     /// Replace the current version instead of following it
     #[arg(long)]
     amend: bool,
@@ -93,6 +97,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         author,
         allow_empty: args.allow_empty,
         amend: args.amend,
+        effort: args.fast.then_some(Effort::Fast),
         paths: context.paths(&repo, &args.paths)?,
     };
     let done = commit(&repo, &options, &session).map_err(|error| match error {
@@ -154,11 +159,12 @@ fn print(ui: &Ui<'_>, done: &CommitOutcome, subject: &str) {
         ui.say(shared::bumped(ui, bumped));
     }
     ui.say(format!(
-        "{}, {} logical, {} new, {} stored",
+        "{}, {} logical, {} new, {} stored{}",
         format::count(done.files, "file"),
         format::bytes(done.logical_bytes),
         format::bytes(done.new_bytes),
         format::bytes(done.stored_bytes),
+        shared::saved(&done.by_encoding),
     ));
     if ui.verbose {
         for change in &done.changes {

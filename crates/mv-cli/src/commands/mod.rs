@@ -124,7 +124,7 @@ pub(crate) fn run(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Fsck(args) => fsck::run(context, &args),
         Command::Gc(args) => gc::run(context, &args),
         Command::Repack(args) => repack::run(context, &args),
-        Command::Du(_) => du::run(context),
+        Command::Du(args) => du::run(context, &args),
         Command::Env(args) => env::run(context, args),
         Command::Config(args) => config::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

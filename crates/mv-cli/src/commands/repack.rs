@@ -1,19 +1,24 @@
-//! `mv repack`: gathers small packs.
+//! `mv repack`: stores everything anew, or gathers small packs.
 
-use mv_repo::repack::{repack, repack_remote};
+use mv_repo::repack::{gather_packs, repack, repack_remote};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Result;
 use crate::format;
 
-/// Gather small packs into large ones, here or on a remote
+/// Store everything anew, as small and as quick to read as possible
 ///
-/// Makes a long history as quick to read, and to clone, as a short one. Nothing is dropped: see `mv gc`.
-/// Others may push and clone meanwhile.
+/// What branches, tags and stages name is stored whole or nearly so, older versions as differences to newer
+/// ones, all else with more work than a commit takes. Takes about as long as committing every version
+/// again, and until the next `mv gc` the room of both. Nothing is dropped, and no id changes. On a remote
+/// small packs are gathered into large ones, while others push and clone.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mv repack\n  mv repack --remote origin")]
+#[command(after_help = "Examples:\n  mv repack\n  mv repack --gather\n  mv repack --remote origin")]
 pub(crate) struct Args {
+    /// Only gather small packs into large ones, as they are: a matter of moments
+    #[arg(long)]
+    gather: bool,
     /// The packs of this remote instead
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
@@ -31,6 +36,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
     let (repo, session) = context.open()?;
     let done = match &args.remote {
         Some(name) => repack_remote(&repo, Some(name), &session)?,
+        None if args.gather => gather_packs(&repo, &session)?,
         None => repack(&repo, &session)?,
     };
     let ui = &context.ui;
@@ -42,7 +48,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             bytes_after: done.bytes_after,
         })?;
     } else if done.packs_before == 0 {
-        ui.say("there is nothing to gather");
+        ui.say("there is nothing to repack");
     } else {
         ui.say(format!(
             "{} of {} became {} of {}",

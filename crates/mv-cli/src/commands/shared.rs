@@ -9,7 +9,7 @@ use mv_repo::bump::{BumpChoice, BumpKind, Bumped};
 use mv_repo::checkout::CheckoutOutcome;
 use mv_repo::environment::EnvironmentChange;
 use mv_repo::merge::{Conflict, ConflictKind};
-use mv_store::Hash;
+use mv_store::{Encoding, Encodings, Hash};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -315,6 +315,26 @@ pub(crate) fn moved(written: u64, removed: u64, bytes: Option<u64>) -> String {
         text.push_str(&format!(", {}", format::bytes(bytes)));
     }
     text
+}
+
+/// What encodings saved that know what the bytes mean, the most first: ` (delta saved 81 MB)`; nothing
+/// when there was little.
+pub(crate) fn saved(encodings: &[Encodings]) -> String {
+    let mut saved: Vec<(Encoding, u64)> = encodings
+        .iter()
+        .filter(|e| !matches!(e.encoding, Encoding::Raw | Encoding::List))
+        .map(|e| (e.encoding, e.raw_bytes.saturating_sub(e.stored_bytes)))
+        .filter(|(_, bytes)| *bytes >= 1 << 20)
+        .collect();
+    saved.sort_by_key(|(encoding, bytes)| (std::cmp::Reverse(*bytes), *encoding));
+    if saved.is_empty() {
+        return String::new();
+    }
+    let words: Vec<String> = saved
+        .iter()
+        .map(|(encoding, bytes)| format!("{encoding} {}", format::bytes(*bytes)))
+        .collect();
+    format!(" (saved: {})", words.join(", "))
 }
 
 #[cfg(test)]

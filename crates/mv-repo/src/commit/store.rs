@@ -1,13 +1,12 @@
 //! Storing what changed: contents first, then the trees over them.
 
-use std::path::Path;
-
 use mv_graph::diff::ListedFile;
 use mv_graph::{Component, ComponentRef, FileEntry, Mode, build_trees};
-use mv_store::{Hash, IoContext as _, Kind, StoreWriter, Task, Unit};
+use mv_store::{Effort, Hash, IoContext as _, Kind, StoreWriter, Task, Unit};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::outline::{Outlines, may_have_numbers};
 use crate::repo::{PathArg, covered};
 use crate::session::Session;
 use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
@@ -17,14 +16,17 @@ use crate::worktree::{read_link, read_stable};
 const SMALL: u64 = 64 << 10;
 /// Files from this size on are stored one after the other, each on all cores.
 const LARGE: u64 = 8 << 20;
+/// The same for files of numbers.
+const NUMBERS: u64 = 1 << 20;
 /// Small files are handed to threads in groups of about this many bytes.
-const GROUP: u64 = 256 << 10;
+const GROUP: u64 = 320 << 10;
 
 /// Stores the content of every candidate and notes its id.
 pub(super) fn store_candidates(
     snapshot: &mut Snapshot,
     paths: &[PathArg],
     writer: &StoreWriter<'_>,
+    efforts: [Effort; 4],
     session: &Session,
 ) -> Result<()> {
     let task = session.progress.task("storing", Unit::Bytes);
@@ -36,22 +38,29 @@ pub(super) fn store_candidates(
         match now.stat.size {
             _ if now.mode == Mode::Dir => stored.push((at, content_of(&now, empty_dir()))),
             0..SMALL => small.push(at),
-            SMALL..LARGE => medium.push(at),
             LARGE.. => large.push(at),
+            // In its turn, so that it finds the numbers of others in this version.
+            NUMBERS.. if may_have_numbers(&candidate.path) => large.push(at),
+            _ => medium.push(at),
         }
     }
     task.set_total(total);
     let from = &*snapshot;
+    let before = from.head.as_ref().map(|(_, manifest)| manifest);
+    let outlines = Outlines::new(writer.store(), before, Some(&from.root), efforts);
+    let files = Files { snapshot: from, outlines: &outlines, writer, task: &task };
     let groups = group(&small, from);
     // Larger files first: a thread that is left with one at the end would keep the others waiting.
-    let whole: Result<Vec<_>> =
-        medium.par_iter().map(|&at| store_one(from, at, writer, &task)).collect();
+    let whole: Result<Vec<_>> = medium.par_iter().map(|&at| files.store(at)).collect();
     stored.extend(whole?);
     let together: Result<Vec<_>> =
         groups.par_iter().map(|group| store_group(from, group, writer, &task)).collect();
     stored.extend(together?.into_iter().flatten());
+    // The largest first: what is rounded from another file's numbers is smaller than that one.
+    let size = |at: &usize| from.candidates[*at].now.map_or(0, |now| now.stat.size);
+    large.sort_by_key(|at| (std::cmp::Reverse(size(at)), *at));
     for at in large {
-        stored.push(store_one(from, at, writer, &task)?);
+        stored.push(files.store(at)?);
     }
     for (at, content) in stored {
         snapshot.candidates[at].content = Some(content);
@@ -140,35 +149,35 @@ fn read_small(snapshot: &Snapshot, at: usize) -> Result<(Vec<u8>, Content)> {
     }
 }
 
-/// Stores one larger file.
-fn store_one(
-    snapshot: &Snapshot,
-    at: usize,
-    writer: &StoreWriter<'_>,
-    task: &Task,
-) -> Result<(usize, Content)> {
-    let candidate = &snapshot.candidates[at];
-    let path = &candidate.path;
-    let Some(found) = candidate.now else { return Err(Error::Changed { path: path.clone() }) };
-    if found.mode == Mode::Symlink || found.mode == Mode::Dir {
-        return Err(Error::Changed { path: path.clone() });
-    }
-    let absolute = snapshot.root.path().join(path.to_path());
-    let ((id, bytes), mode, stat) = read_stable(&snapshot.root, path, &mut |file, size| {
-        put_file(writer, &absolute, size, file, task)
-    })?;
-    let entry = FileEntry { mode, id, bytes };
-    Ok((at, content_of(&crate::worktree::scan::Found { mode, stat, ..found }, entry)))
+/// Larger files on their way into the store.
+struct Files<'a> {
+    snapshot: &'a Snapshot,
+    outlines: &'a Outlines<'a>,
+    writer: &'a StoreWriter<'a>,
+    task: &'a Task,
 }
 
-fn put_file(
-    writer: &StoreWriter<'_>,
-    path: &Path,
-    size: u64,
-    file: &mut (dyn std::io::Read + Send),
-    task: &Task,
-) -> Result<(Hash, u64)> {
-    Ok(writer.put_file(path, size, file, task)?)
+impl Files<'_> {
+    /// Stores one file.
+    fn store(&self, at: usize) -> Result<(usize, Content)> {
+        let candidate = &self.snapshot.candidates[at];
+        let path = &candidate.path;
+        let Some(found) = candidate.now else { return Err(Error::Changed { path: path.clone() }) };
+        if found.mode == Mode::Symlink || found.mode == Mode::Dir {
+            return Err(Error::Changed { path: path.clone() });
+        }
+        let root = &self.snapshot.root;
+        let absolute = root.path().join(path.to_path());
+        let before = candidate.base.as_ref().map(|(_, entry)| entry);
+        let outlined = self.outlines.of_working(path, found.component, before);
+        let ((id, bytes), mode, stat) = read_stable(root, path, &mut |file, size| {
+            let outline = &outlined.outline;
+            Ok(self.writer.put_file(&absolute, size, outline, file, self.task)?)
+        })?;
+        self.outlines.add(path, id, &outlined);
+        let entry = FileEntry { mode, id, bytes };
+        Ok((at, content_of(&crate::worktree::scan::Found { mode, stat, ..found }, entry)))
+    }
 }
 
 /// Builds the component trees of a listing in path order; returns them with files and bytes in all.

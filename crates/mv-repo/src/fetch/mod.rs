@@ -126,7 +126,7 @@ fn attempt(
     if options.dry_run {
         return Ok(outcome);
     }
-    let packs = arrival.receive(&transfer, &lacking, &repo.layout().dot, session)?;
+    let packs = arrival.receive(&transfer, &repo.layout().dot, session)?;
     record(repo, remote, &incoming, &packs, !outcome.refs.is_empty(), session)?;
     remote.keep_record(session);
     remote.forget_old_indexes();
@@ -220,7 +220,9 @@ impl Arrival<'_> {
     /// # Errors
     /// `Missing` when the remote lacks something that its versions need.
     pub(crate) fn plan(&self, lacking: &Missing) -> Result<Transfer> {
-        let transfer = Transfer::plan(&self.remote.store, &lacking.objects)?;
+        let here = self.local.join(&self.remote.arrived()?);
+        let has = |id: &Hash| here.contains(id);
+        let transfer = Transfer::plan(&self.remote.store, &lacking.objects, &has)?;
         match transfer.missing.first() {
             None => Ok(transfer),
             Some(id) => Err(mv_store::Error::Missing { kind: Kind::Blob, id: *id }.into()),
@@ -232,7 +234,6 @@ impl Arrival<'_> {
     pub(crate) fn receive(
         &self,
         transfer: &Transfer,
-        lacking: &Missing,
         dot: &std::path::Path,
         session: &Session,
     ) -> Result<Vec<PackId>> {
@@ -241,7 +242,8 @@ impl Arrival<'_> {
             let task = session.progress.task("receiving", Unit::Bytes);
             task.set_total(transfer.bytes);
             let source = &self.remote.store;
-            transfer.receive(source, &lacking.objects, folder, &session.nonces, &task)?;
+            let here = self.local.join(&self.remote.arrived()?);
+            transfer.receive(source, &here, folder, &session.nonces, &task)?;
         }
         let arrived = self.remote.arrived()?;
         let packs: Vec<PackId> = arrived.pack_ids().collect();
@@ -317,7 +319,7 @@ pub(crate) fn contents(repo: &Repo, blobs: &[Hash], session: &Session) -> Result
         depth: None,
     };
     let transfer = arrival.plan(&lacking)?;
-    let packs = arrival.receive(&transfer, &lacking, &repo.layout().dot, session)?;
+    let packs = arrival.receive(&transfer, &repo.layout().dot, session)?;
     maintain::quietly(repo, session, "fetch files", &packs, &[], &mut |_| Ok(()))?;
     Ok(true)
 }

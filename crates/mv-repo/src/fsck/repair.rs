@@ -363,10 +363,36 @@ impl<'a> Mend<'a> {
             self.note(source, &writer, &mut left, outcome);
         }
         let mut packs = writer.finish()?.packs;
+        packs.extend(self.decoded_again(&packs, &mut left, outcome, &task)?);
         packs.extend(self.lists(&packs, &mut left, outcome, &task)?);
         outcome.repaired.sort();
         self.judge(&left, outcome);
         Ok(packs)
+    }
+
+    /// Takes what can be decoded now that what it is coded against was brought back.
+    fn decoded_again(
+        &self,
+        brought: &[PackId],
+        left: &mut HashSet<Hash>,
+        outcome: &mut RepairOutcome,
+        task: &Task,
+    ) -> Result<Vec<PackId>> {
+        let mut packs = brought.to_vec();
+        let mut before = usize::MAX;
+        while !left.is_empty() && left.len() < before {
+            before = left.len();
+            let parts = self.healthy.join(&Store::open(&self.root, &packs));
+            let writer = StoreWriter::begin_at(&self.root, &parts, &self.session.nonces)?;
+            for source in &self.sources {
+                if let Copies::Own(store, trust) = &source.place {
+                    rescue(&writer, store, left, *trust, task)?;
+                    self.note(source, &writer, left, outcome);
+                }
+            }
+            packs.extend(writer.finish()?.packs);
+        }
+        Ok(packs.split_off(brought.len()))
     }
 
     /// Takes lists, whose chunks must be there first: they are in the packs that were just written.

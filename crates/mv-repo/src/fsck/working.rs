@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::Read;
 
 use mv_graph::{Mode, RepoPath};
-use mv_store::{BlobHasher, Hash, Kind, Store, StoreWriter, Task, Unit};
+use mv_store::{BlobHasher, Hash, Kind, Outline, Store, StoreWriter, Task, Unit};
 
 use crate::error::{Error, Result};
 use crate::repo::Repo;
@@ -136,7 +136,7 @@ impl Files<'_> {
     fn take_whole(&self, path: &RepoPath) -> Result<()> {
         read_stable(self.root, path, &mut |file, size| {
             let name = self.root.absolute(path.as_bytes());
-            Ok(self.writer.put_file(&name, size, file, self.task)?)
+            Ok(self.writer.put_file(&name, size, &Outline::default(), file, self.task)?)
         })?;
         Ok(())
     }

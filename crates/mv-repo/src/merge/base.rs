@@ -11,7 +11,7 @@ use std::path::Path;
 
 use mv_graph::diff::{self, Change, ChangeKind};
 use mv_graph::{Component, FileEntry, Manifest, RepoPath, walk};
-use mv_store::{Hash, Kind, Store, StoreWriter, Task, id_of};
+use mv_store::{Hash, Kind, Outline, Store, StoreWriter, Task, id_of};
 
 use super::plan::{self, Manner, Side, Texts};
 use crate::config::PROJECT_FILE;
@@ -181,8 +181,13 @@ impl Texts for Blobs<'_> {
             self.hold(id, text);
             return Ok((id, len));
         };
-        let stored =
-            writer.put_file(Path::new("a merged text"), len, &mut Cursor::new(&text), task)?;
+        let stored = writer.put_file(
+            Path::new("a merged text"),
+            len,
+            &Outline::default(),
+            &mut Cursor::new(&text),
+            task,
+        )?;
         if path.as_bytes() == PROJECT_FILE.as_bytes() {
             // It is asked for once more before it can be read from the repository.
             self.made.insert(stored.0, Some(text));

@@ -126,7 +126,7 @@ fn upkeep(remote: &mut Remote, repo: &Repo, session: &Session) {
     };
     let task = session.progress.task("gathering packs", Unit::Bytes);
     let depot = Depot::There(remote, repo);
-    let Ok(written) = depot.rewrite(&merge.packs, &|_| true, session, &task) else { return };
+    let Ok(written) = depot.rewrite(&merge.packs, &[], &|_| true, session, &task) else { return };
     let (old, new) = (&merge.packs, &written.packs);
     let grace = maintain::READERS_GRACE;
     drop(maintain::retire_remote(remote, "merge packs", old, &[], new, grace, session));
@@ -159,7 +159,7 @@ impl Push<'_> {
         let lacking = self.lacking(&there, &edits.roots, &complete)?;
         outcome.already_there_bytes = lacking.there_bytes;
         let local = self.repo.store();
-        let transfer = self.plan_transfer(local, &lacking)?;
+        let transfer = self.plan_transfer(local, &there, &lacking)?;
         if self.options.dry_run {
             outcome.objects = transfer.objects;
             outcome.bytes = transfer.bytes;
@@ -168,7 +168,7 @@ impl Push<'_> {
         if transfer.objects > 0 {
             let task = self.session.progress.task("sending", Unit::Bytes);
             task.set_total(transfer.bytes);
-            self.send(remote, &transfer, &lacking, &task)?;
+            self.send(remote, &transfer, &task)?;
             outcome.objects += transfer.objects;
             outcome.bytes += task.done();
         }
@@ -218,8 +218,9 @@ impl Push<'_> {
         Ok(lacking)
     }
 
-    fn plan_transfer(&self, local: &Store, lacking: &Missing) -> Result<Transfer> {
-        let transfer = Transfer::plan(&local.here(), &lacking.objects)?;
+    fn plan_transfer(&self, local: &Store, there: &Store, lacking: &Missing) -> Result<Transfer> {
+        let has = |id: &Hash| there.contains(id);
+        let transfer = Transfer::plan(&local.here(), &lacking.objects, &has)?;
         match transfer.missing.first() {
             None => Ok(transfer),
             Some(id) => {
@@ -228,13 +229,7 @@ impl Push<'_> {
         }
     }
 
-    fn send(
-        &mut self,
-        remote: &Remote,
-        transfer: &Transfer,
-        lacking: &Missing,
-        task: &Task,
-    ) -> Result<()> {
+    fn send(&mut self, remote: &Remote, transfer: &Transfer, task: &Task) -> Result<()> {
         let scratch = remote.folder.join("leaving");
         let to = remote.recipient(&scratch, self.session);
         let (sent, session) = (&mut self.sent, self.session);
@@ -245,7 +240,7 @@ impl Push<'_> {
             })
         };
         let source = self.repo.store().here();
-        transfer.send(&source, &lacking.objects, &to, task, &mut note)?;
+        transfer.send(&source, &to, task, &mut note)?;
         store_fs::sweep_dir(&scratch);
         Ok(())
     }

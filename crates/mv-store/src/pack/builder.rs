@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    BLOCK_LEN, Block, HEADER_MAGIC, ID_LEN, MAX_OBJECTS, PLACE_LEN, PackId, TRAILER_LEN,
-    TRAILER_MAGIC, VERSION,
+    BASE_LEN, BLOCK_LEN, Block, HEADER_MAGIC, ID_LEN, MAX_BASE_RECORDS, MAX_OBJECTS, PLACE_LEN,
+    PackId, TRAILER_LEN, TRAILER_MAGIC, VERSION,
 };
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
@@ -18,6 +18,19 @@ pub(crate) struct PackBuilder {
     /// In stored order: each object's id and where it begins in its block.
     objects: Vec<(Hash, u32)>,
     blocks: Vec<Block>,
+    /// The number of a block and an object that it is coded against.
+    bases: Vec<(u32, Hash)>,
+}
+
+/// A block as it is to be stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) encoding: Encoding,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) raw_len: u64,
+    /// The objects that it is coded against, in the order of their bytes.
+    pub(crate) bases: &'a [Hash],
 }
 
 /// A pack that is whole, still under its temporary name.
@@ -34,6 +47,7 @@ impl PackBuilder {
             hasher: blake3::Hasher::new(),
             objects: Vec::new(),
             blocks: Vec::new(),
+            bases: Vec::new(),
         };
         let mut header = Vec::with_capacity(24);
         header.extend_from_slice(&HEADER_MAGIC);
@@ -54,32 +68,50 @@ impl PackBuilder {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= super::FULL_PACK || self.objects.len() >= MAX_OBJECTS as usize / 2
+        self.len() >= super::FULL_PACK
+            || self.objects.len() >= MAX_OBJECTS as usize / 2
+            || self.bases.len() >= MAX_BASE_RECORDS as usize / 2
     }
 
     /// Appends one stored block and the objects that it holds: each id and where it begins in the
-    /// raw bytes, in order and without gaps.
-    pub(crate) fn append(
-        &mut self,
-        kind: Kind,
-        encoding: Encoding,
-        stored: &[u8],
-        raw_len: u64,
-        members: &[(Hash, u32)],
-    ) -> Result<()> {
+    /// raw bytes, in order and without gaps. `bases` are the objects that it is coded against.
+    pub(crate) fn append(&mut self, form: &Stored<'_>, members: &[(Hash, u32)]) -> Result<Block> {
         let too_large = |_| Error::Invalid { what: "block", detail: "it is too large".into() };
-        let stored_len = u32::try_from(stored.len()).map_err(too_large)?;
-        let first = u32::try_from(self.objects.len()).map_err(too_large)?;
-        self.blocks.push(Block { offset: self.len(), raw_len, stored_len, first, encoding, kind });
+        let block = Block {
+            number: u32::try_from(self.blocks.len()).map_err(too_large)?,
+            offset: self.len(),
+            raw_len: form.raw_len,
+            stored_len: u32::try_from(form.bytes.len()).map_err(too_large)?,
+            first: u32::try_from(self.objects.len()).map_err(too_large)?,
+            encoding: form.encoding,
+            kind: form.kind,
+        };
+        self.blocks.push(block);
         self.objects.extend_from_slice(members);
-        self.write(stored)
+        self.bases.extend(form.bases.iter().map(|base| (block.number, *base)));
+        self.write(form.bytes)?;
+        Ok(block)
+    }
+
+    /// Reads back a block that was appended.
+    pub(crate) fn read_back(&self, block: &Block) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; block.stored_len as usize];
+        self.file.read_at(&mut bytes, block.offset)?;
+        Ok(bytes)
+    }
+
+    /// The objects that a block which was appended is coded against.
+    pub(crate) fn bases(&self, block: &Block) -> Vec<Hash> {
+        let first = self.bases.partition_point(|(number, _)| *number < block.number);
+        let these = self.bases[first..].iter().take_while(|(number, _)| *number == block.number);
+        these.map(|(_, id)| *id).collect()
     }
 
     /// Writes index and trailer. The file is whole then, but neither durable nor visible.
     pub(crate) fn close(mut self) -> Result<ClosedPack> {
         let offset = self.len();
-        let mut footer = encode_footer(&self.objects, &self.blocks);
-        let counts = [self.objects.len(), self.blocks.len(), 0, 0];
+        let mut footer = encode_footer(&self.objects, &self.blocks, &self.bases);
+        let counts = [self.objects.len(), self.blocks.len(), self.bases.len(), 0];
         for count in counts {
             footer.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
         }
@@ -95,8 +127,9 @@ impl PackBuilder {
     }
 }
 
-fn encode_footer(objects: &[(Hash, u32)], blocks: &[Block]) -> Vec<u8> {
-    let len = objects.len() * (ID_LEN + PLACE_LEN) + blocks.len() * BLOCK_LEN;
+fn encode_footer(objects: &[(Hash, u32)], blocks: &[Block], bases: &[(u32, Hash)]) -> Vec<u8> {
+    let len =
+        objects.len() * (ID_LEN + PLACE_LEN) + blocks.len() * BLOCK_LEN + bases.len() * BASE_LEN;
     let mut footer = Vec::with_capacity(len + usize::try_from(TRAILER_LEN).unwrap_or(0));
     let mut sorted: Vec<(&Hash, u32)> = objects.iter().map(|(id, _)| id).zip(0..).collect();
     sorted.sort_unstable();
@@ -116,6 +149,10 @@ fn encode_footer(objects: &[(Hash, u32)], blocks: &[Block]) -> Vec<u8> {
         footer.extend_from_slice(&block.first.to_le_bytes());
         footer.extend_from_slice(&[block.encoding.code(), block.kind.code(), 0, 0]);
     }
+    for (block, id) in bases {
+        footer.extend_from_slice(&block.to_le_bytes());
+        footer.extend_from_slice(&id.0);
+    }
     footer
 }
 
@@ -130,5 +167,73 @@ impl ClosedPack {
         // Another process may have made the pack's folder and not have synced it yet.
         sync_dir(&root.join("packs"))?;
         Ok(self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::START_LEN;
+    use crate::hash::id_of;
+    use crate::store::Store;
+    use crate::{Element, codec};
+
+    /// A raw block of 100 bfloat16 numbers and a difference to them: `docs/FORMAT.md`, section 18.
+    const GOLDEN: &str = "
+        4d56504b0100000005050505050505050505050505050505003c253c4a3c6f3c943cb93cde3c033d
+        283d4d3d723d973dbc3de13d063e2b3e503e753e9a3ebf3ee43e093f2e3f533f783f9d3fc23fe73f
+        0c40314056407b40a040c540ea400f41344159417e41a341c841ed41124237425c428142a642cb42
+        f04215433a435f438443a943ce43f34318443d4462448744ac44d144f6441b45404565458a45af45
+        d445f9451e46434668468d46b246d746fc46214746476b479047b547da47ff47244849486e489348
+        b848dd48024927494c4971499649bb49e049054a2a4a4f4a00000000010094000800040008000400
+        00000300060007000800040000000300060003000000030006000300000003000600070008000300
+        ffff3f52ffff3ffeffc7f5ffff070a000000385bc6921962f7a033330102038414595f569ed468a4
+        4b7bd7ed23a3fbb72525f791a11374ebceecd1022d994a98a1ec3942bf9fa7d97db37373d9d504d3
+        b8f9e21154c69d2c7b50e439fa838e000000000100000000000000000000001800000000000000c8
+        00000000000000c80000000000000000000000e000000000000000cb000000000000005700000001
+        00000005000000010000008414595f569ed468a44b7bd7ed23a3fbb72525f791a11374ebceecd102
+        2d994a0200000002000000010000000000000037010000000000004f55c8025a0332fced55b7483a
+        405566eb7f0e242e8f800d3ba4b4eaf890ee274d56504b454e4431
+    ";
+    const GOLDEN_ID: &str = "792a2b1378122661d1856efacb6fae1b59bc3a01d031942278f01141b410a52d";
+
+    #[test]
+    fn the_bytes_of_a_small_pack_with_bases_are_these() {
+        let base: Vec<u8> = (0..100u16).flat_map(|i| (0x3c00 + 37 * i).to_le_bytes()).collect();
+        let mut raw = base.clone();
+        for (i, byte) in raw.iter_mut().enumerate().step_by(6) {
+            *byte = byte.wrapping_add(i as u8 % 4);
+        }
+        raw.extend([1, 2, 3]);
+        let [base_id, raw_id] = [&base, &raw].map(|bytes| id_of(Kind::Blob, bytes));
+        let delta = codec::delta::encode(Element::Bf16, &raw, &base).unwrap();
+        let delta = [&[0; START_LEN][..], &delta].concat();
+
+        let root = tempfile::tempdir().unwrap();
+        let mut builder = PackBuilder::create(&root.path().join("tmp"), &[5; 16]).unwrap();
+        let form = |encoding, bytes, raw_len: usize, bases| Stored {
+            kind: Kind::Blob,
+            encoding,
+            bytes,
+            raw_len: raw_len as u64,
+            bases,
+        };
+        let plain = form(Encoding::Raw, &base, base.len(), &[]);
+        builder.append(&plain, &[(base_id, 0)]).unwrap();
+        let bases = [base_id];
+        let coded = form(Encoding::Delta, &delta, raw.len(), &bases);
+        let block = builder.append(&coded, &[(raw_id, 0)]).unwrap();
+        assert_eq!(builder.bases(&block), [base_id]);
+        let id = builder.close().unwrap().publish(root.path()).unwrap();
+
+        let bytes = std::fs::read(root.path().join(id.file_name())).unwrap();
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, GOLDEN.split_whitespace().collect::<String>());
+        assert_eq!(id.to_string(), GOLDEN_ID);
+
+        let store = Store::open(root.path(), &[id]);
+        assert_eq!(store.get(Kind::Blob, &raw_id, 1000).unwrap(), raw);
+        assert_eq!(store.bases_of(&raw_id).unwrap(), [base_id]);
+        store.pack(0).unwrap().index.verify().unwrap();
     }
 }

@@ -6,8 +6,9 @@
 //! object is compared with its id.
 
 use super::{
-    BASE_LEN, BLOCK_LEN, Block, HEADER_LEN, ID_LEN, MAX_CHUNK, MAX_OBJECTS, MAX_RAW, MAX_SHARED,
-    PLACE_LEN, Place, TRAILER_LEN, TRAILER_MAGIC,
+    BASE_LEN, BLOCK_LEN, Block, HEADER_LEN, ID_LEN, MAX_BASE_RECORDS, MAX_BASES, MAX_CHUNK,
+    MAX_OBJECTS, MAX_RAW, MAX_SHARED, MAX_SHARED_DIFF, PLACE_LEN, Place, TRAILER_LEN,
+    TRAILER_MAGIC,
 };
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
@@ -43,7 +44,7 @@ impl Trailer {
         }
         if trailer.objects > MAX_OBJECTS
             || trailer.blocks > trailer.objects
-            || trailer.bases > trailer.blocks
+            || trailer.bases > MAX_BASE_RECORDS
         {
             return Err(bad("its counts are out of bounds"));
         }
@@ -53,12 +54,6 @@ impl Trailer {
             .and_then(|n| n.checked_add(TRAILER_LEN));
         if trailer.footer_offset < HEADER_LEN || end != Some(file_len) {
             return Err(bad("its length does not match its index"));
-        }
-        // Last, so that a damaged count is told from a newer writer's.
-        if trailer.bases != 0 {
-            // No encoding of this version has a base.
-            let what = "blocks that are coded against others".to_owned();
-            return Err(Error::Unsupported { what, name: format!("pack {name}") });
         }
         Ok(trailer)
     }
@@ -145,12 +140,8 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
                 Some(0)
             }
             Encoding::List => None,
-            Encoding::Raw | Encoding::Zstd if ordinal + 1 < next => {
-                self.start_of(ordinal + 1).checked_sub(start)
-            }
-            Encoding::Raw | Encoding::Zstd => {
-                block.raw_len.checked_sub(u64::from(start)).and_then(|n| n.try_into().ok())
-            }
+            _ if ordinal + 1 < next => self.start_of(ordinal + 1).checked_sub(start),
+            _ => block.raw_len.checked_sub(u64::from(start)).and_then(|n| n.try_into().ok()),
         };
         let inside =
             block.first <= ordinal && ordinal < next && (start == 0 || ordinal != block.first);
@@ -178,6 +169,7 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         let bytes = self.bytes.as_ref();
         let (encoding, kind) = (bytes[at + 24], bytes[at + 25]);
         let block = Block {
+            number: n,
             offset: u64_at(bytes, at),
             raw_len: u64_at(bytes, at + 8),
             stored_len: u32_at(bytes, at + 16),
@@ -198,13 +190,21 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         let next =
             if n + 1 < self.trailer.blocks { self.first_of(n + 1) } else { self.trailer.objects };
         let most = match block.kind {
-            _ if next.saturating_sub(block.first) > 1 => MAX_SHARED,
+            _ if next.saturating_sub(block.first) > 1 => match block.encoding {
+                Encoding::Diff => MAX_SHARED_DIFF,
+                _ => MAX_SHARED,
+            },
             Kind::Tree => MAX_RAW,
             Kind::Blob | Kind::Manifest | Kind::List => MAX_CHUNK,
         };
         let raw_is_sane = match block.encoding {
             Encoding::Raw => block.raw_len == u64::from(block.stored_len) && block.raw_len <= most,
             Encoding::Zstd => block.raw_len <= most,
+            Encoding::Columns
+            | Encoding::Float
+            | Encoding::Delta
+            | Encoding::Cast
+            | Encoding::Diff => block.kind == Kind::Blob && block.raw_len <= most,
             Encoding::List => {
                 block.kind == Kind::Blob && block.stored_len as usize <= crate::list::MAX_BYTES
             }
@@ -214,6 +214,43 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         } else {
             Err(self.bad("a block record is out of bounds"))
         }
+    }
+
+    /// The objects that a block is coded against, in the order of their bytes.
+    pub(crate) fn bases(&self, block: &Block) -> Result<Vec<Hash>> {
+        if !block.encoding.has_bases() {
+            return Ok(Vec::new());
+        }
+        let (mut low, mut high) = (0, self.trailer.bases);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.base(middle).0 < block.number { low = middle + 1 } else { high = middle }
+        }
+        let these = (low..self.trailer.bases).map(|n| self.base(n));
+        let these = these.take_while(|(number, _)| *number == block.number);
+        let bases: Vec<Hash> = these.map(|(_, id)| id).take(MAX_BASES + 1).collect();
+        if bases.is_empty() || bases.len() > MAX_BASES {
+            return Err(self.bad("a block has no bases or too many"));
+        }
+        Ok(bases)
+    }
+
+    /// How many records of bases there are.
+    pub(crate) fn base_count(&self) -> u32 {
+        self.trailer.bases
+    }
+
+    /// The objects of all records of bases.
+    pub(crate) fn all_bases(&self) -> impl Iterator<Item = Hash> {
+        (0..self.trailer.bases).map(|n| self.base(n).1)
+    }
+
+    /// The n-th base record: the number of a block, and an object that it is coded against.
+    fn base(&self, n: u32) -> (u32, Hash) {
+        let at = self.count() * (ID_LEN + PLACE_LEN)
+            + self.trailer.blocks as usize * BLOCK_LEN
+            + n as usize * BASE_LEN;
+        (u32_at(self.bytes.as_ref(), at), hash_at(self.bytes.as_ref(), at + 4))
     }
 
     fn bad(&self, detail: &str) -> Error {
@@ -310,6 +347,14 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
         }
         if offset != self.trailer.footer_offset {
             return Err(self.bad("bytes before its index belong to no block"));
+        }
+        let mut named = 0;
+        for n in 0..self.blocks() {
+            named += self.bases(&self.block(n)?)?.len();
+        }
+        let sorted = (1..self.trailer.bases).all(|n| self.base(n - 1).0 <= self.base(n).0);
+        if !sorted || named != self.trailer.bases as usize {
+            return Err(self.bad("its bases belong to no block"));
         }
         let mut ordinals: Vec<u32> = (0..self.objects()).map(|n| self.ordinal(n)).collect();
         ordinals.sort_unstable();

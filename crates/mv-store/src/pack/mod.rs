@@ -8,7 +8,7 @@
 //!          starts  objects x start u32        by ordinal: where it begins in its decoded block
 //!          blocks  blocks  x { offset u64, raw_len u64, stored_len u32, first u32,
 //!                              encoding u8, kind u8, 0 u16 }
-//!          bases   bases   x { block u32, id [32] }   ascending by block
+//!          bases   bases   x { block u32, id [32] }   by block, those of one block in their order
 //! trailer  objects u32, blocks u32, bases u32, 0 u32, footer offset u64,
 //!          BLAKE3 of the footer and the 24 bytes before, magic "MVPKEND1"   64 bytes
 //! ```
@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Encoding;
 use crate::hash::{Hash, Kind};
 
-pub(crate) use builder::{ClosedPack, PackBuilder};
+pub(crate) use builder::{ClosedPack, PackBuilder, Stored};
 pub(crate) use index::PackIndex;
 pub(crate) use reader::{Home, Pack, PackFile, RemoteHome, keep_index};
 
@@ -71,6 +71,8 @@ pub(crate) const BASE_LEN: usize = 36;
 
 /// Objects in one pack, at most.
 pub(crate) const MAX_OBJECTS: u32 = 16 << 20;
+/// Records of bases in one pack, at most.
+pub(crate) const MAX_BASE_RECORDS: u32 = 32 << 20;
 /// Bytes of one pack after which the next one is begun.
 pub(crate) const FULL_PACK: u64 = 3 << 30;
 /// Raw bytes of the largest object that is stored as one block: a tree.
@@ -79,10 +81,18 @@ pub(crate) const MAX_RAW: u64 = 64 << 20;
 pub const MAX_CHUNK: u64 = 16 << 20;
 /// Raw bytes of a block that several objects share, at most.
 pub(crate) const MAX_SHARED: u64 = 1 << 20;
+/// The same for a block of differences to other objects.
+pub(crate) const MAX_SHARED_DIFF: u64 = 4 << 20;
+/// Objects that one block is coded against.
+pub(crate) const MAX_BASES: usize = 512;
+/// Raw bytes of the objects that one block is coded against.
+pub(crate) const MAX_BASE_BYTES: u64 = 32 << 20;
 
 /// One stored block, as the index describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
+    /// Its number in the pack.
+    pub(crate) number: u32,
     pub(crate) offset: u64,
     pub(crate) raw_len: u64,
     pub(crate) stored_len: u32,

@@ -154,26 +154,25 @@ impl Pack {
         }
     }
 
-    /// Decodes a block; of a list block, the list itself.
+    /// Decodes a block; of a list block, the list itself. `base` are the bytes of its bases.
     pub(crate) fn decode<'b>(
         &self,
         stored: impl Into<Cow<'b, [u8]>>,
+        base: &[u8],
         block: &Block,
     ) -> Result<Vec<u8>> {
         let stored = stored.into();
-        match block.encoding {
-            Encoding::Raw | Encoding::List => Ok(stored.into_owned()),
-            Encoding::Zstd => {
-                let mut raw = Vec::new();
-                // `block.raw_len` was bounded when the record was read.
-                let raw_len = usize::try_from(block.raw_len)
-                    .map_err(|_| Error::corrupt("pack", self.id, "a block is too large"))?;
-                codec::decompress(&stored, raw_len, &mut raw).map_err(|detail| {
-                    Error::corrupt("pack", self.id, format!("block at {}: {detail}", block.offset))
-                })?;
-                Ok(raw)
-            }
+        if matches!(block.encoding, Encoding::Raw | Encoding::List) {
+            return Ok(stored.into_owned());
         }
+        // `block.raw_len` was bounded when the record was read.
+        let raw_len = usize::try_from(block.raw_len)
+            .map_err(|_| Error::corrupt("pack", self.id, "a block is too large"))?;
+        codec::decode(block.encoding, &stored, base, raw_len).map_err(|detail| {
+            let encoding = block.encoding;
+            let detail = format!("{encoding} block at {}: {detail}", block.offset);
+            Error::corrupt("pack", self.id, detail)
+        })
     }
 
     /// The index from the footer's begin to the end.

@@ -3,7 +3,7 @@
 //! At a distance every request costs a round trip, whatever it brings. So ranges that lie close
 //! together become one request, and several requests are under way at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::PoisonError;
 
@@ -115,8 +115,15 @@ impl Store {
         }
         let mut wanted: HashMap<usize, Vec<Block>> = HashMap::new();
         let mut bytes = 0;
-        for id in ids {
-            let Some(found) = self.locate(id)? else { continue };
+        let mut seen: HashSet<Hash> = HashSet::new();
+        let mut ids: VecDeque<Hash> = ids.copied().collect();
+        while let Some(id) = ids.pop_front() {
+            let Some(found) = self.locate(&id)? else { continue };
+            if found.block.encoding.has_bases() && whole {
+                // They are read as well, and theirs.
+                let bases = self.pack(found.slot)?.index.bases(&found.block)?;
+                ids.extend(bases.into_iter().filter(|base| seen.insert(*base)));
+            }
             let not_wanted = !whole && found.block.encoding != Encoding::List;
             if not_wanted || matches!(self.0.slots[found.slot].home, Home::Local(_)) {
                 continue;
@@ -162,7 +169,15 @@ mod tests {
 
     fn block(offset: u64, stored_len: u32) -> Block {
         let (encoding, kind) = (Encoding::Raw, Kind::Blob);
-        Block { offset, raw_len: stored_len.into(), stored_len, first: 0, encoding, kind }
+        Block {
+            number: 0,
+            offset,
+            raw_len: stored_len.into(),
+            stored_len,
+            first: 0,
+            encoding,
+            kind,
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(crate) struct WholeBlock {
     pub(crate) encoding: Encoding,
     pub(crate) raw_len: u64,
     pub(crate) stored: Vec<u8>,
+    /// The objects that it is coded against.
+    pub(crate) bases: Vec<Hash>,
     /// Empty for a list, and for a raw block, whose stored bytes are the bytes.
     decoded: Vec<u8>,
 }
@@ -25,8 +27,8 @@ impl WholeBlock {
     pub(crate) fn raw(&self) -> &[u8] {
         match self.encoding {
             Encoding::Raw => &self.stored,
-            Encoding::Zstd => &self.decoded,
             Encoding::List => &[],
+            _ => &self.decoded,
         }
     }
 
@@ -42,6 +44,8 @@ pub(crate) type Members = Vec<(Hash, Range<usize>)>;
 
 /// One pack of a snapshot, block by block. Costs four bytes an object.
 pub(crate) struct Blocks<'a> {
+    /// Where bases are read.
+    nearest: Store,
     pack: &'a Pack,
     pub(crate) file: Arc<PackFile>,
     /// The number in the index of each object, by its place in stored order.
@@ -58,7 +62,13 @@ impl<'a> Blocks<'a> {
                 *place = n;
             }
         }
-        Ok(Blocks { pack, file: store.file(slot)?, by_ordinal })
+        Ok(Blocks { nearest: store.clone(), pack, file: store.file(slot)?, by_ordinal })
+    }
+
+    /// The same, with the objects that blocks are coded against read from another store.
+    pub(crate) fn with_bases_from(mut self, nearest: &Store) -> Blocks<'a> {
+        self.nearest = nearest.clone();
+        self
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -98,20 +108,20 @@ impl<'a> Blocks<'a> {
     /// Decodes a block that was read.
     pub(crate) fn decode(&self, block: &Block, stored: Vec<u8>) -> Result<WholeBlock> {
         let mut decoded = Vec::new();
-        let stored = match block.encoding {
-            Encoding::Raw => stored,
-            Encoding::Zstd => {
-                decoded = self.pack.decode(&stored, block)?;
-                stored
-            }
+        match block.encoding {
+            Encoding::Raw => {}
             Encoding::List => {
                 let member = self.by_ordinal.get(block.first as usize).copied();
                 let name = member.filter(|n| *n != u32::MAX).map(|n| self.pack.index.id(n));
                 List::decode(&stored, Some(block.raw_len), &name.unwrap_or(Hash::ZERO))?;
-                stored
             }
-        };
+            _ => {
+                let base = self.nearest.base_bytes(self.pack, block)?;
+                decoded = self.pack.decode(&stored, &base, block)?;
+            }
+        }
+        let bases = self.pack.index.bases(block)?;
         let (kind, encoding, raw_len) = (block.kind, block.encoding, block.raw_len);
-        Ok(WholeBlock { kind, encoding, raw_len, stored, decoded })
+        Ok(WholeBlock { kind, encoding, raw_len, stored, bases, decoded })
     }
 }

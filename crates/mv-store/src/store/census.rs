@@ -1,11 +1,40 @@
 //! What a snapshot holds, object by object: for gc.
 
 use super::{Found, Store};
+use crate::codec::Encoding;
 use crate::error::{Error, Result};
 use crate::hash::{Hash, Kind};
 use crate::pack::PackId;
 
+/// How an object is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredAs {
+    /// What it is.
+    pub kind: Kind,
+    /// The encoding of its block.
+    pub encoding: Encoding,
+    /// Its bytes; of a list, what it stands for.
+    pub raw_bytes: u64,
+    /// Its share of the block's stored bytes; at least 1.
+    pub stored_bytes: u64,
+}
+
 impl Store {
+    /// How an object is stored, whatever its kind.
+    ///
+    /// # Errors
+    /// `Missing`, or what opening a pack gives.
+    pub fn stored_as(&self, id: &Hash) -> Result<StoredAs> {
+        let found = self.locate(id)?.ok_or(Error::Missing { kind: Kind::Blob, id: *id })?;
+        let (encoding, raw_bytes) = (found.block.encoding, found.raw_len());
+        Ok(StoredAs {
+            kind: found.block.kind,
+            encoding,
+            raw_bytes,
+            stored_bytes: found.stored_len(),
+        })
+    }
+
     /// The ids of all objects of a kind, sorted, each once.
     ///
     /// # Errors

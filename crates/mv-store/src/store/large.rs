@@ -8,7 +8,7 @@ use super::chunks::Chunks;
 use super::{Found, Store, mismatch};
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
-use crate::hash::{BlobHasher, Hash, Kind, id_of};
+use crate::hash::{BlobHasher, Hash, Kind};
 use crate::list::{List, ListItem};
 use crate::progress::Task;
 
@@ -113,6 +113,13 @@ impl Store {
             items.push(item);
         }
         Ok(Some(items))
+    }
+
+    /// Whether a blob is here as a list and nowhere whole.
+    pub(crate) fn is_only_list(&self, id: &Hash) -> Result<bool> {
+        let is_list = |found: &Found| found.block.encoding == Encoding::List;
+        let Some(found) = self.locate(id)?.filter(is_list) else { return Ok(false) };
+        Ok(self.other_copies(Kind::Blob, id, found.slot).all(|found| is_list(&found)))
     }
 
     /// The list nodes and chunks that a blob is made of; none when it is stored whole.
@@ -225,7 +232,7 @@ impl Store {
     }
 
     /// Decodes chunks in parallel. What is wrong with one is told of the blob.
-    fn decode_window(&self, id: &Hash, window: &[ListItem]) -> Result<Vec<Vec<u8>>> {
+    pub(super) fn decode_window(&self, id: &Hash, window: &[ListItem]) -> Result<Vec<Vec<u8>>> {
         self.read_ahead_chunks(window)?;
         let told = |item: &ListItem, error| match error {
             Error::Corrupt { .. } => damaged_chunk(id, &item.id),
@@ -241,7 +248,8 @@ impl Store {
         if self.has_twin(&item.id, found.slot) {
             return self.sound_chunk(item);
         }
-        self.chunk_at(item, &found)
+        is_item(item, &found)?;
+        self.bytes_of(&found)
     }
 
     /// Whether another pack has the object as well. Costs a search in each pack.
@@ -254,17 +262,9 @@ impl Store {
     pub(super) fn sound_chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
         let found = self.find_as(Kind::Blob, &item.id)?;
         self.sound(Kind::Blob, &item.id, &found, |found| {
-            let bytes = self.chunk_at(item, found)?;
-            let sound = id_of(Kind::Blob, &bytes) == item.id;
-            if sound { Ok(bytes) } else { Err(mismatch(Kind::Blob, &item.id)) }
+            is_item(item, found)?;
+            self.checked(Kind::Blob, &item.id, found)
         })
-    }
-
-    fn chunk_at(&self, item: &ListItem, found: &Found) -> Result<Vec<u8>> {
-        if found.block.encoding == Encoding::List || found.raw_len() != item.len {
-            return Err(Error::corrupt("chunk", item.id, "it is not what the list says"));
-        }
-        self.bytes_of(found)
     }
 
     /// Names the chunk that makes a blob come out wrong.
@@ -285,6 +285,13 @@ impl Store {
             Err(e) => e,
         }
     }
+}
+
+fn is_item(item: &ListItem, found: &Found) -> Result<()> {
+    if found.block.encoding == Encoding::List || found.raw_len() != item.len {
+        return Err(Error::corrupt("chunk", item.id, "it is not what the list says"));
+    }
+    Ok(())
 }
 
 fn damaged_chunk(id: &Hash, chunk: &Hash) -> Error {

@@ -67,6 +67,7 @@ impl Store {
             files: Mutex::default(),
             blocks: Mutex::default(),
             ahead: Mutex::default(),
+            choices: Mutex::default(),
             elsewhere: elsewhere.map(|open| Elsewhere {
                 open,
                 opened: OnceLock::new(),

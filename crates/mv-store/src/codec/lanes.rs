@@ -1,0 +1,192 @@
+//! Bit streams of the entropy coder: several side by side, so that a processor can work on all.
+//!
+//! A lane is a string of bits, the lowest bit of a byte first. It begins with zeros and a one, so
+//! many that the lane ends with a byte; then 11 bits, the first state. For each element follow the
+//! bits of the next state and the raw bits of the token. After the last element the state is 0.
+//! The encoder starts there and works from the end to the begin.
+
+use super::entropy::{Cell, FIELD, LOG, SIZE};
+
+/// Writes one lane from its end to its begin.
+#[derive(Clone, Copy)]
+pub(crate) struct LaneWriter {
+    /// The state, [`SIZE`] to twice that.
+    pub(crate) state: u32,
+    held: u64,
+    count: u32,
+    /// Where the written bytes begin.
+    at: usize,
+}
+
+impl LaneWriter {
+    /// Starts a lane that ends at `end`.
+    pub(crate) fn ending_at(end: usize) -> Self {
+        LaneWriter { state: SIZE as u32, held: 0, count: 0, at: end }
+    }
+
+    /// Puts bits in front of those before; with those that wait there are at most 64.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, bits: u64, count: u32) {
+        self.held = self.held << count | bits;
+        self.count += count;
+    }
+
+    /// Writes whole bytes, up to 7 bits wait; there are 8 bytes of room in front.
+    #[inline(always)]
+    pub(crate) fn flush(&mut self, buffer: &mut [u8]) {
+        let top = self.held.wrapping_shl(64 - self.count);
+        buffer[self.at - 8..self.at].copy_from_slice(&top.to_le_bytes());
+        self.at -= (self.count >> 3) as usize;
+        self.count &= 7;
+    }
+
+    /// Puts the state and the first one in front; returns where the lane begins.
+    pub(crate) fn finish(mut self, buffer: &mut [u8]) -> usize {
+        let state = u64::from(self.state) - SIZE as u64;
+        self.push(state << 1 | 1, LOG + 1);
+        self.flush(buffer);
+        if self.count > 0 {
+            self.at -= 1;
+            buffer[self.at] = (self.held << (8 - self.count)) as u8;
+        }
+        self.at
+    }
+}
+
+/// Reads `N` lanes that lie one behind the other.
+pub(crate) struct Lanes<'a, const N: usize> {
+    bytes: &'a [u8],
+    states: [u32; N],
+    /// Where each goes on, in bits.
+    at: [usize; N],
+    /// Where each ends, in bytes.
+    ends: [usize; N],
+}
+
+impl<'a, const N: usize> Lanes<'a, N> {
+    /// Opens lanes of these lengths at the begin of `bytes`.
+    pub(crate) fn open(bytes: &'a [u8], lengths: [usize; N]) -> Result<Self, String> {
+        let mut lanes = Lanes { bytes, states: [0; N], at: [0; N], ends: [0; N] };
+        let mut start = 0usize;
+        for (lane, length) in lengths.into_iter().enumerate() {
+            let end = start.saturating_add(length);
+            let first = match bytes.get(start..end) {
+                Some([first, ..]) if *first != 0 => first.trailing_zeros() as usize + 1,
+                _ => return Err("a lane has no begin".into()),
+            };
+            lanes.at[lane] = 8 * start + first;
+            lanes.ends[lane] = end;
+            lanes.states[lane] = lanes.peek(lane) as u32 & (SIZE as u32 - 1);
+            lanes.at[lane] += LOG as usize;
+            start = end;
+        }
+        Ok(lanes)
+    }
+
+    /// The next bits of a lane, at least 57; behind the bytes there are zeros.
+    #[inline(always)]
+    pub(crate) fn peek(&self, lane: usize) -> u64 {
+        let at = self.at[lane];
+        load(self.bytes, at >> 3) >> (at & 7)
+    }
+
+    /// Whether bytes are left for `tokens` of each lane, of at most 39 bits, and 8 more.
+    #[inline(always)]
+    pub(crate) fn is_roomy(&self, tokens: usize) -> bool {
+        let most = self.at.iter().fold(0, |most, &at| most.max(at >> 3));
+        most + 5 * tokens + 8 <= self.bytes.len()
+    }
+
+    /// The same as [`Lanes::peek`], without looking where the bytes end.
+    ///
+    /// # Safety
+    ///
+    /// Since [`Lanes::is_roomy`] was true, fewer tokens were taken of the lane than it was asked for.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a comparison for each load takes a sixth of the time")]
+    pub(crate) unsafe fn peek_roomy(&self, lane: usize) -> u64 {
+        let at = self.at[lane];
+        debug_assert!((at >> 3) + 8 <= self.bytes.len(), "`is_roomy` was asked");
+        // SAFETY: the caller promises that 8 bytes are left.
+        let eight = unsafe { self.bytes.as_ptr().add(at >> 3).cast::<[u8; 8]>().read() };
+        u64::from_le_bytes(eight) >> (at & 7)
+    }
+
+    /// Takes `T` tokens of a lane, in the tables that begin at `fields`, from the lane's next `bits`:
+    /// at most 56 are taken.
+    ///
+    /// Gives the tokens and their raw bits.
+    #[inline(always)]
+    pub(crate) fn step<const T: usize>(
+        &mut self,
+        lane: usize,
+        mut bits: u64,
+        cells: &[Cell; FIELD * SIZE],
+        fields: [u32; T],
+    ) -> [(usize, u64); T] {
+        let mut state = self.states[lane];
+        let mut at = self.at[lane];
+        let mut taken = [(0, 0); T];
+        for (taken, field) in taken.iter_mut().zip(fields) {
+            let cell = cells[(field + state) as usize & (FIELD * SIZE - 1)];
+            let (low, raw) = (cell.state_bits(), cell.raw_bits());
+            state = cell.next() + (bits & ((1 << low) - 1)) as u32;
+            bits >>= low;
+            *taken = (cell.token(), bits & ((1 << raw) - 1));
+            bits >>= raw;
+            at += (low + raw) as usize;
+        }
+        self.states[lane] = state;
+        self.at[lane] = at;
+        taken
+    }
+
+    /// Takes a token of a lane with up to 61 raw bits.
+    #[inline(always)]
+    pub(crate) fn long_step(
+        &mut self,
+        lane: usize,
+        cells: &[Cell; FIELD * SIZE],
+        field: u32,
+    ) -> (usize, u64) {
+        let cell = cells[(field + self.states[lane]) as usize & (FIELD * SIZE - 1)];
+        let (state, raw) = (cell.state_bits(), cell.raw_bits());
+        self.states[lane] = cell.next() + (self.peek(lane) & ((1 << state) - 1)) as u32;
+        self.at[lane] += state as usize;
+        let low = raw.min(32);
+        let mut value = self.peek(lane) & ((1 << low) - 1);
+        self.at[lane] += low as usize;
+        value |= (self.peek(lane) & ((1 << (raw - low)) - 1)) << low;
+        self.at[lane] += (raw - low) as usize;
+        (cell.token(), value)
+    }
+
+    /// Checks that every lane ends where and as it must.
+    pub(crate) fn finish(self) -> Result<(), String> {
+        let ends = self.ends.iter().zip(self.at).all(|(&end, at)| at == 8 * end);
+        if ends && self.states == [0; N] {
+            return Ok(());
+        }
+        Err("a lane does not end with its last element".into())
+    }
+}
+
+/// Eight bytes from `at` on, little-endian.
+#[inline(always)]
+fn load(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..at.wrapping_add(8)).and_then(|b| b.first_chunk()) {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => load_at_end(bytes, at),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn load_at_end(bytes: &[u8], at: usize) -> u64 {
+    let left = bytes.get(at..).unwrap_or_default();
+    let mut eight = [0; 8];
+    for (to, from) in eight.iter_mut().zip(left) {
+        *to = *from;
+    }
+    u64::from_le_bytes(eight)
+}

@@ -1,0 +1,160 @@
+//! Versions whose files are coded against one another: what takes the room, and what damage is told of.
+
+use mv_tests::{Sandbox, Weights, damage};
+use serde_json::Value;
+
+use super::repack::Story;
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+fn sums(sandbox: &Sandbox) {
+    let du = sandbox.json(&["du"]);
+    for key in ["unique_bytes", "logical_bytes"] {
+        let parts = du["by_component"].as_object().unwrap().values();
+        assert_eq!(
+            parts.map(|part| number(&part[key])).sum::<u64>(),
+            number(&du[key]),
+            "{key} {du}"
+        );
+        let versions = du["by_version"].as_array().unwrap().iter();
+        assert_eq!(versions.map(|v| number(&v[key])).sum::<u64>(), number(&du[key]), "{key} {du}");
+    }
+    let raw = du["by_encoding"].as_object().unwrap().values().map(|e| number(&e["raw_bytes"]));
+    assert_eq!(raw.sum::<u64>(), number(&du["unique_bytes"]), "{du}");
+    let parts = du["by_component"].as_object().unwrap().values();
+    assert!(parts.map(|p| number(&p["stored_bytes"])).sum::<u64>() <= number(&du["stored_bytes"]));
+    assert_eq!(number(&du["versions"]) as usize, du["by_version"].as_array().unwrap().len());
+}
+
+#[test]
+fn what_takes_the_room_adds_up_before_and_after_a_repack() {
+    let story = Story::new(4);
+    sums(&story.sandbox);
+    let du = story.sandbox.json(&["du"]);
+    assert!(du["by_encoding"]["delta"].is_object(), "{du}");
+    story.sandbox.ok(&["tag", "v1.0.0"]);
+    story.sandbox.ok(&["repack"]);
+    sums(&story.sandbox);
+    let shown = story.sandbox.ok(&["du", "--versions"]).stdout;
+    for word in ["v1.0.0", "version 0", "version 3"] {
+        assert!(shown.contains(word), "{shown}");
+    }
+}
+
+#[test]
+fn a_fast_commit_and_a_fast_component_are_coded_against_nothing() {
+    let sandbox = Sandbox::new();
+    let mut model = Weights::new(1, 300, true, 1);
+    let mut coded = Vec::new();
+    for n in 0..4 {
+        sandbox.write("models/m.safetensors", model.safetensors());
+        if n == 2 {
+            let config = String::from_utf8(sandbox.read("mv.toml")).unwrap();
+            sandbox.write("mv.toml", format!("{config}\n[storage]\nmodel = \"fast\"\n"));
+        }
+        let fast: &[&str] = if n == 1 { &["--fast"] } else { &[] };
+        sandbox.ok(&[&["commit", "-m", "step"], fast].concat());
+        coded.push(sandbox.json(&["du"])["by_encoding"]["delta"].is_object());
+        model.train(n);
+    }
+    assert_eq!(coded, [false; 4]);
+    sandbox.write("models/m.safetensors", model.safetensors());
+    let config = String::from_utf8(sandbox.read("mv.toml")).unwrap();
+    sandbox.write("mv.toml", config.replace("model = \"fast\"", "model = \"normal\""));
+    sandbox.commit("normal");
+    assert!(sandbox.json(&["du"])["by_encoding"]["delta"].is_object());
+    sandbox.sound();
+}
+
+/// The largest block of an encoding, in any pack.
+fn block(sandbox: &Sandbox, encodings: &[u8]) -> (std::path::PathBuf, usize) {
+    let packs = damage::packs(&sandbox.dot()).into_iter();
+    let all =
+        packs.flat_map(|pack| damage::blocks(&pack).into_iter().map(move |b| (pack.clone(), b)));
+    let (pack, block) = all
+        .filter(|(_, block)| encodings.contains(&block.encoding))
+        .max_by_key(|(_, block)| block.len)
+        .unwrap();
+    (pack, block.offset + block.len / 2)
+}
+
+/// `version:path` of all problems of a full check.
+fn told(sandbox: &Sandbox) -> Vec<String> {
+    let report = sandbox.mv(&["--json", "fsck", "--full"]).expect(3).json();
+    let problems = report["problems"].as_array().unwrap().iter();
+    let paths = problems.flat_map(|problem| problem["paths"].as_array().unwrap());
+    let mut paths: Vec<String> = paths.map(|path| path.as_str().unwrap().to_owned()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+const FLOAT: u8 = 4;
+const DELTA: u8 = 5;
+
+#[test]
+fn a_flipped_bit_in_a_difference_and_in_its_base_is_told_of_and_brought_back() {
+    for encodings in [&[DELTA][..], &[0, 1, 3, FLOAT]] {
+        let sandbox = Sandbox::new();
+        let mut model = Weights::new(1, 600, true, 1);
+        let mut versions = Vec::new();
+        for n in 0..3 {
+            sandbox.write("models/m.safetensors", model.safetensors());
+            versions.push((sandbox.commit(&format!("step {n}")), sandbox.files()));
+            model.train(n);
+        }
+        let remote = sandbox.outside().join("shared");
+        sandbox.ok(&["remote", "add", "origin", remote.to_str().unwrap()]);
+        sandbox.ok(&["push"]);
+        let (pack, at) = block(&sandbox, encodings);
+        damage::flip(&pack, at, 3);
+        let paths = told(&sandbox);
+        let whole: Vec<usize> = (0..3)
+            .filter(|n| {
+                // What lies there already is not read.
+                if sandbox.exists("models") {
+                    sandbox.remove("models");
+                }
+                let out = sandbox.mv(&["checkout", "--force", &versions[*n].0]);
+                out.printable();
+                out.code == 0
+            })
+            .collect();
+        for (n, (id, _)) in versions.iter().enumerate() {
+            let named = paths.iter().any(|path| path.starts_with(&id[..8]));
+            assert_eq!(named, !whole.contains(&n), "{encodings:?} {n} {paths:?} {whole:?}");
+        }
+        assert!(whole.len() < 3);
+        if sandbox.exists("models") {
+            sandbox.remove("models");
+        }
+        sandbox.ok(&["fsck", "--repair", "--full"]);
+        super::repack::comes_out(&sandbox, &versions);
+    }
+}
+
+/// The base of a version that only this repository has is brought back, and with it the version.
+#[test]
+fn what_was_not_pushed_is_read_again_when_its_base_is_brought_back() {
+    let sandbox = Sandbox::new();
+    let mut model = Weights::new(1, 600, true, 1);
+    let mut versions = Vec::new();
+    for n in 0..4 {
+        sandbox.write("models/m.safetensors", model.safetensors());
+        versions.push((sandbox.commit(&format!("step {n}")), sandbox.files()));
+        if n == 0 {
+            let remote = sandbox.outside().join("shared");
+            sandbox.ok(&["remote", "add", "origin", remote.to_str().unwrap()]);
+            sandbox.ok(&["push"]);
+        }
+        model.train(n);
+    }
+    let (pack, at) = block(&sandbox, &[0, 1, 3, FLOAT]);
+    damage::flip(&pack, at, 3);
+    assert!(told(&sandbox).len() > 1);
+    sandbox.remove("models");
+    sandbox.ok(&["fsck", "--repair", "--full"]);
+    super::repack::comes_out(&sandbox, &versions);
+}
