@@ -70,7 +70,9 @@ impl Story {
                 name.push('x');
             }
             6 => {
-                self.sandbox.remove(&self.place);
+                if self.sandbox.exists(&self.place) {
+                    self.sandbox.remove(&self.place);
+                }
                 let places = ["models/m.safetensors", "models/n.safetensors", "w.safetensors"];
                 self.place = (*self.random.pick(&places)).to_owned();
             }
@@ -112,7 +114,7 @@ impl Story {
             35..55 => self.commit(&[]),
             55..60 => self.commit(&["--fast"]),
             60..65 if committed => {
-                let name = format!("b{}", self.named.len());
+                let name = format!("b{}", self.log.len());
                 self.run(&["checkout", "-b", &name]);
                 self.named.insert(name.clone(), self.named[&self.branch].clone());
                 self.branch = name;
@@ -128,7 +130,7 @@ impl Story {
                 return;
             }
             72..76 => {
-                let name = format!("v0.{}.0", self.named.len());
+                let name = format!("v0.{}.0", self.log.len());
                 self.run(&["tag", &name]);
                 self.named.insert(name, self.named[&self.branch].clone());
             }
