@@ -790,14 +790,21 @@ class Store:
             return
         yield from self.chunks(*parse_list(pack.stored(record), record[1], None))
 
-    def chunks(self, height, items):
+    def chunks(self, height, items, nested=False):
         for name, length in items:
             if height == 0:
-                data = self.whole(BLOB, name)
+                pack, (_, _, _, record) = self.locate(BLOB, name)
+                need(length <= 16 << 20, f"chunk {name.hex()}: too long")
+                if record[3] == LIST and not nested:  # also a file of its own
+                    found = parse_list(pack.stored(record), record[1], None)
+                    data = b"".join(self.chunks(*found, nested=True))
+                    need(id_of(BLOB, data) == name, f"chunk {name.hex()} does not match its id")
+                else:
+                    data = self.whole(BLOB, name)
                 need(len(data) == length, f"chunk {name.hex()}: not as long as the list says")
                 yield data
             else:
-                yield from self.chunks(*parse_list(self.whole(NODE, name), length, height - 1))
+                yield from self.chunks(*parse_list(self.whole(NODE, name), length, height - 1), nested=nested)
 
     def blob(self, name, length, out):
         """Hands a verified blob of that length to `out`."""

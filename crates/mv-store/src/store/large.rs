@@ -8,8 +8,9 @@ use super::chunks::Chunks;
 use super::{Found, Store, mismatch};
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
-use crate::hash::{BlobHasher, Hash, Kind};
+use crate::hash::{BlobHasher, Hash, Kind, id_of};
 use crate::list::{List, ListItem};
+use crate::pack::MAX_CHUNK;
 use crate::progress::Task;
 
 /// What a list of chunks is worth.
@@ -137,15 +138,18 @@ impl Store {
         // Each node is opened once, however often a hostile list repeats it.
         let mut seen = HashSet::new();
         let mut ids = Vec::new();
-        let mut open = vec![self.sound_list(id, &found)?];
-        while let Some(list) = open.pop() {
+        // A chunk that is a file as well may be here only as a list, whose chunks are no lists again.
+        let mut open = vec![(self.sound_list(id, &found)?, false)];
+        while let Some((list, within)) = open.pop() {
             for item in &list.items {
                 if !seen.insert(item.id) {
                     continue;
                 }
                 ids.push(item.id);
                 if list.height > 0 {
-                    open.push(self.list_node(item, list.height - 1)?);
+                    open.push((self.list_node(item, list.height - 1)?, within));
+                } else if !within && let Some(listed) = self.only_listed(item)? {
+                    open.push((listed, true));
                 }
             }
         }
@@ -248,8 +252,42 @@ impl Store {
         if self.has_twin(&item.id, found.slot) {
             return self.sound_chunk(item);
         }
-        is_item(item, &found)?;
+        has_length(item, &found)?;
+        if found.block.encoding == Encoding::List {
+            return self.listed_chunk(item, &found);
+        }
         self.bytes_of(&found)
+    }
+
+    /// The list that a chunk is stored as, when it is stored in no other way.
+    fn only_listed(&self, item: &ListItem) -> Result<Option<List>> {
+        match self.locate(&item.id)? {
+            Some(found)
+                if found.block.encoding == Encoding::List && self.best(&item.id)?.is_none() =>
+            {
+                self.list_of(&found, &item.id).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads a chunk that is a file as well, and here only as the list of that file's chunks. Those are
+    /// no lists again.
+    fn listed_chunk(&self, item: &ListItem, found: &Found) -> Result<Vec<u8>> {
+        let mut chunks = Chunks::new(self, self.list_of(found, &item.id)?);
+        let mut bytes = Vec::new();
+        while let Some(part) = chunks.next()? {
+            let piece = self.chunk_bytes(&part.id)?;
+            if piece.len() as u64 != part.len || (bytes.len() + piece.len()) as u64 > item.len {
+                return Err(not_as_listed(&part));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        if id_of(Kind::Blob, &bytes) == item.id {
+            Ok(bytes)
+        } else {
+            Err(mismatch(Kind::Blob, &item.id))
+        }
     }
 
     /// Whether another pack has the object as well. Costs a search in each pack.
@@ -262,8 +300,11 @@ impl Store {
     pub(super) fn sound_chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
         let found = self.find_as(Kind::Blob, &item.id)?;
         self.sound(Kind::Blob, &item.id, &found, |found| {
-            is_item(item, found)?;
-            self.checked(Kind::Blob, &item.id, found)
+            has_length(item, found)?;
+            match found.block.encoding {
+                Encoding::List => self.listed_chunk(item, found),
+                _ => self.checked(Kind::Blob, &item.id, found),
+            }
         })
     }
 
@@ -287,11 +328,16 @@ impl Store {
     }
 }
 
-fn is_item(item: &ListItem, found: &Found) -> Result<()> {
-    if found.block.encoding == Encoding::List || found.raw_len() != item.len {
-        return Err(Error::corrupt("chunk", item.id, "it is not what the list says"));
+/// Refuses a chunk of another length than its list says, and one that no writer makes.
+fn has_length(item: &ListItem, found: &Found) -> Result<()> {
+    if found.raw_len() == item.len && item.len <= MAX_CHUNK {
+        return Ok(());
     }
-    Ok(())
+    Err(not_as_listed(item))
+}
+
+fn not_as_listed(item: &ListItem) -> Error {
+    Error::corrupt("chunk", item.id, "it is not what the list says")
 }
 
 fn damaged_chunk(id: &Hash, chunk: &Hash) -> Error {

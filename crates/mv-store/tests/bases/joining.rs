@@ -11,8 +11,8 @@ use mv_store::{
 };
 
 use super::lab::{
-    Lab, after, bf16, closure, copied, edited, like, numbers, reads, sound, table, task, trained,
-    used, weights,
+    Lab, after, bf16, closure, copied, edited, f32s, like, numbers, reads, sound, table, task,
+    trained, used, weights,
 };
 
 /// Two files, each coded against the other: in the first pack the second file, in the second pack the
@@ -385,4 +385,35 @@ fn a_base_that_is_nowhere_is_missing_and_the_object_is_not_there() {
     let merged =
         merge_packs(lab.root(), &store, &lab.packs[1..], &[], &|_| true, &lab.nonces, &task());
     assert!(matches!(merged, Err(Error::Missing { .. } | Error::Corrupt { .. })));
+}
+
+/// The file came from one repository, as a list; what has it as a chunk came from another, without it.
+#[test]
+fn a_chunk_that_is_here_only_as_the_list_of_a_file_is_read_and_kept() {
+    let lab = Lab::new();
+    let empty = Store::open(lab.root(), &[]);
+    let whole = f32s(&weights(200_000, 7));
+    let both = [&whole[..], &f32s(&weights(300_000, 8))[..]].concat();
+    let mut outline = numbers(whole.len(), Element::F32);
+    let mut second = outline.parts[0].clone();
+    (second.start, second.len) = (whole.len() as u64, (both.len() - whole.len()) as u64);
+    outline.parts.push(second);
+    let (file, first) = lab.put_into(&empty, &whole, &Outline::default());
+    let (id, written) = lab.put_into(&empty, &both, &outline);
+    // All that the second has, but the chunk itself.
+    let second = Store::open(lab.root(), &written.packs);
+    let nothing: [PackId; 0] = [];
+    let keep = |id: &Hash| *id != file;
+    let (root, nonces) = (lab.root(), &lab.nonces);
+    let without =
+        merge_packs(root, &second, &written.packs, &nothing, &keep, nonces, &task()).unwrap();
+    let packs: Vec<PackId> = first.packs.iter().chain(&without.packs).copied().collect();
+    let store = Store::open(lab.root(), &packs);
+    reads(&store, &id, &both);
+    reads(&store, &file, &whole);
+    let parts = store.children(&id).unwrap().unwrap();
+    assert!(parts.contains(&file));
+    for part in store.children(&file).unwrap().unwrap() {
+        assert!(parts.contains(&part), "the chunks of the chunk are needed as well");
+    }
 }
