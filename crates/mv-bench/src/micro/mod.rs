@@ -57,9 +57,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let len = options.size << 20;
     let buffers = Buffers { noise: Random::new(1).bytes(len), text: limits::text(len)? };
     let prepared = store::prepare(&options.place.work(), &buffers)?;
+    let cases = codecs::prepare(options.place.data().as_deref())?;
     let mut steps = limits::steps(&buffers)?;
     steps.extend(store::steps(&prepared));
-    steps.extend(codecs::steps(&buffers));
+    steps.extend(codecs::steps(&cases));
     let base = [limits::COPY, limits::HASH];
     steps.retain(|step| base.contains(&step.name) || step.name.contains(&options.only));
     let mut seconds = vec![Vec::new(); steps.len()];
