@@ -7,6 +7,8 @@
 
 mod parts;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

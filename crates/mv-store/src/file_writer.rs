@@ -51,7 +51,7 @@ impl StoreWriter<'_> {
         let mut windows = Windows { path, read, at_end: false, task, outline, at: 0, part: 0 };
         let expected = usize::try_from(len_hint).unwrap_or(usize::MAX).min(WINDOW);
         let mut current = windows.next(Vec::new(), expected)?;
-        if windows.at_end && current.bytes.len() < SMALL {
+        if windows.at_end && current.bytes.len() < SMALL && outline.parts.is_empty() {
             self.count_logical(current.bytes.len() as u64);
             return Ok((self.put(Kind::Blob, &current.bytes)?, current.bytes.len() as u64));
         }
