@@ -279,21 +279,20 @@ impl Subject<'_> {
         if !self.past {
             return Ok(());
         }
+        // What a pack is coded against is in other packs, on their way out as well or not.
+        let mut present = Vec::new();
+        for pack in state.condemned.iter().map(|r| r.pack).chain(state.packs.iter().copied()) {
+            if self.transport.size(&pack.file_name())?.is_some() {
+                present.push(pack);
+            }
+        }
         for retired in &state.condemned {
             let there = self.transport.size(&retired.pack.file_name());
             let record = chain::read(self.transport, retired.generation);
             if matches!(there, Ok(None)) || record.is_ok_and(|r| r.state.operation == OPERATION) {
                 continue;
             }
-            // What it is coded against is in other packs, on their way out as well or not.
-            let others = state.condemned.iter().map(|r| r.pack).filter(|id| *id != retired.pack);
-            let mut packs = vec![retired.pack];
-            for pack in others.chain(state.packs.iter().copied()) {
-                if self.transport.size(&pack.file_name())?.is_some() {
-                    packs.push(pack);
-                }
-            }
-            let store = (self.open)(&packs);
+            let store = (self.open)(&present);
             if options.full {
                 let mut check = verify_pack(&store, retired.pack, task)?;
                 // Whoever reads it still has what it is coded against, or needs it no more.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::codec::{self, Encoding};
-use crate::effort::Effort;
+use crate::effort::{Effort, Levels};
 use crate::encode::Encoded;
 use crate::error::Result;
 use crate::hash::{Hash, Kind};
@@ -56,6 +56,8 @@ pub(crate) struct Alignment<'a> {
     /// The chunks of the parent; none when there is nothing to compare with.
     parent: Option<(Hash, Arc<Table>)>,
     depth: u32,
+    /// The zstd level of what is inserted.
+    level: i32,
     /// The byte of the parent that corresponds to the next one.
     at: u64,
     /// Records in a row that resembled nothing.
@@ -88,6 +90,7 @@ impl<'a> Alignment<'a> {
             writer,
             parent,
             depth: outline.depth.map_or(DEPTH, |d| d.max(1)),
+            level: Levels::of(outline.effort).chunk,
             at: 0,
             misses: 0,
         }
@@ -190,8 +193,7 @@ impl<'a> Alignment<'a> {
         }
         let cover = table.cover(at..at + len + (len / 2).min(SLACK))?;
         let base = self.writer.base(blob, &cover, self.depth)?;
-        let diffed =
-            codec::diff::encode(raw, base.aligned(), raw.len() / PAYS, self.writer.levels().chunk)?;
+        let diffed = codec::diff::encode(raw, base.aligned(), raw.len() / PAYS, self.level)?;
         let encoded = base.proven(Encoding::Diff, &diffed.stored, raw)?;
         Some((encoded, at + diffed.base_end as u64))
     }

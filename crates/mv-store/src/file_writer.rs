@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::changed_runs::{Alignment, Fate, Prepared, members};
 use crate::codec::Encoding;
-use crate::effort::{Effort, SMALL};
+use crate::effort::{Effort, Levels, SMALL};
 use crate::encode::{self, Encoded};
 use crate::error::Result;
 use crate::grouping::{Block, alone, encode_group, groups};
@@ -138,7 +138,7 @@ impl FileWriter<'_> {
             }
         }
         let groups = groups(&work, &prepared);
-        let level = writer.levels().chunk;
+        let level = Levels::of(outline.effort).chunk;
         let encode = |group: &Range<usize>| encode_group(outline, &work, group.clone(), level);
         let encoded: Result<Vec<Vec<Block>>> = match parallel {
             true => groups.par_iter().map(encode).collect(),
@@ -177,7 +177,7 @@ fn prepare(
         return Ok(Prepared { id, fate: Fate::Known });
     }
     let encoded = if outline.effort == Effort::Fast {
-        Some(alone(outline, (cut, chunk), writer.levels().chunk)?)
+        Some(alone(outline, (cut, chunk), Levels::of(outline.effort).chunk)?)
     } else {
         resembling(writer, outline, cut, chunk)
     };

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
+
 use crate::codec::{self, Encoding};
 use crate::effort::{Effort, Levels, SMALL};
 use crate::encode::{self, Base, Encoded};
@@ -171,11 +173,6 @@ impl<'a> StoreWriter<'a> {
     /// Whether another store has what this writer stores.
     pub(crate) fn is_anew(&self) -> bool {
         self.aside.is_some()
-    }
-
-    /// How bytes of which nothing is known are compressed.
-    pub(crate) fn levels(&self) -> Levels {
-        self.levels
     }
 
     /// The snapshot that this writer deduplicates against.
@@ -426,12 +423,10 @@ impl<'a> StoreWriter<'a> {
             let bytes = aside.read_range(blob, cover.begin, cover.bytes).ok()?;
             return Some(Base { ids: cover.ids.clone(), bytes, start: cover.start, chain });
         }
-        let parts = rayon::iter::IntoParallelRefIterator::par_iter(&cover.ids[..]);
-        let parts = rayon::iter::ParallelIterator::map(parts, |id| self.read_chunk(id));
-        let parts: Vec<Option<Vec<u8>>> = rayon::iter::ParallelIterator::collect(parts);
+        let parts: Option<Vec<Vec<u8>>> =
+            cover.ids.par_iter().map(|id| self.read_chunk(id)).collect();
         let mut bytes = Vec::new();
-        for part in parts {
-            let part = part?;
+        for part in parts? {
             if bytes.is_empty() { bytes = part } else { bytes.extend_from_slice(&part) }
         }
         (bytes.len() as u64 == cover.bytes).then(|| Base {

@@ -47,7 +47,9 @@ pub(super) fn store_candidates(
     task.set_total(total);
     let from = &*snapshot;
     let before = from.head.as_ref().map(|(_, manifest)| manifest);
-    let outlines = Outlines::new(writer.store(), before, Some(&from.root), efforts);
+    // What is not fetched is nothing to compare with: a commit asks no remote.
+    let here = writer.store().here();
+    let outlines = Outlines::new(&here, before, Some(&from.root), efforts);
     let files = Files { snapshot: from, outlines: &outlines, writer, task: &task };
     let groups = group(&small, from);
     // Larger files first: a thread that is left with one at the end would keep the others waiting.
