@@ -86,16 +86,17 @@ impl Base {
 
 /// Bytes of which nothing is known.
 pub(crate) fn plain(raw: &[u8], level: i32) -> Result<Encoded> {
-    let packed = codec::compress(raw, level)?;
-    let proven = packed.and_then(|packed| Encoded::proven(Encoding::Zstd, packed, raw, None));
-    Ok(proven.unwrap_or(Encoded::RAW))
+    Ok(zstd_or_raw(codec::compress(raw, level)?, raw))
 }
 
 /// Bytes that may repeat themselves however evenly they occur.
 pub(crate) fn repeating(raw: &[u8], level: i32) -> Result<Encoded> {
-    let packed = codec::compress_any(raw, level)?;
+    Ok(zstd_or_raw(codec::compress_any(raw, level)?, raw))
+}
+
+fn zstd_or_raw(packed: Option<Vec<u8>>, raw: &[u8]) -> Encoded {
     let proven = packed.and_then(|packed| Encoded::proven(Encoding::Zstd, packed, raw, None));
-    Ok(proven.unwrap_or(Encoded::RAW))
+    proven.unwrap_or(Encoded::RAW)
 }
 
 /// Bytes of which nothing is known, with all the work that may pay: by columns if they are a table.

@@ -116,8 +116,8 @@ impl Transfer {
     }
 
     /// Fetches everything into packs below `root`, a folder of the receiver's own, from which
-    /// [`adopt`] takes them. `here` is what the receiver has. Packs get their names there when all in them was checked, one after the
-    /// other, so that what has arrived stays when the rest does not. `arrived` hears of each.
+    /// [`adopt`] takes them. `here` is what the receiver has. Packs get their names there when all in
+    /// them was checked, one after the other, so that what has arrived stays when the rest does not.
     ///
     /// # Errors
     /// `Corrupt` for anything that is not what its id says, `Cancelled`, `Stale`, `Io`, `Remote`.
@@ -194,15 +194,13 @@ impl Transfer {
             let blocks = Blocks::of(source, parcel.slot)?.with_bases_from(nearest);
             let chosen: Result<Vec<Block>> =
                 parcel.blocks.iter().map(|n| blocks.block(*n)).collect();
-            let chosen = chosen?;
-            let asked: HashSet<u32> = parcel.blocks.iter().copied().collect();
-            let runs = runs(chosen);
+            let runs = runs(chosen?);
             // Little is done in order, so that the same push gives the same pack.
             let busy = if runs.len() > 8 { 2 } else { 1 };
             lanes::each(source.lanes_of(parcel.slot).max(busy), &runs, |run| {
                 task.check()?;
                 let bytes = run.read(&*blocks.file)?;
-                for block in run.blocks.iter().filter(|block| asked.contains(&block.number)) {
+                for block in &run.blocks {
                     let n = block.number;
                     let whole = blocks.decode(block, run.part(&bytes, block).to_vec())?;
                     let members = blocks.members(n)?;
