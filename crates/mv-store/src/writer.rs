@@ -404,6 +404,21 @@ impl<'a> StoreWriter<'a> {
         written.or_else(|| self.store.chain(id))
     }
 
+    /// The one chunk that a chunk of numbers is coded against; none when it is stored in another way.
+    pub(crate) fn delta_base(&self, id: &Hash) -> Option<Hash> {
+        {
+            let packs = lock(&self.packs);
+            if let (Some(block), Some(pack)) = (packs.spots.get(id), &packs.current) {
+                let bases = pack.bases(block);
+                return bases
+                    .first()
+                    .copied()
+                    .filter(|_| block.encoding == Encoding::Delta && bases.len() == 1);
+            }
+        }
+        self.store.delta_base(id)
+    }
+
     /// Reads what a block may be coded against, unless more would have to be read for it than `most`
     /// blocks in a row. Anything that cannot be read is no base.
     pub(crate) fn base(&self, blob: &Hash, cover: &Cover, most: u32) -> Option<Base> {
@@ -439,7 +454,7 @@ impl<'a> StoreWriter<'a> {
 
     /// Reads a chunk that is known or was just written, without comparing it with its id: what is coded
     /// against it is compared with its own.
-    fn read_chunk(&self, id: &Hash) -> Option<Vec<u8>> {
+    pub(crate) fn read_chunk(&self, id: &Hash) -> Option<Vec<u8>> {
         let spot = {
             let packs = lock(&self.packs);
             let pack = packs.current.as_ref();
