@@ -6,7 +6,7 @@ use mv_store::{Effort, Hash, IoContext as _, Kind, StoreWriter, Task, Unit};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::outline::{Outlines, may_have_numbers};
+use crate::outline::{Outlines, Pasts, may_have_numbers};
 use crate::repo::{PathArg, covered};
 use crate::session::Session;
 use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
@@ -25,8 +25,8 @@ const GROUP: u64 = 320 << 10;
 pub(super) fn store_candidates(
     snapshot: &mut Snapshot,
     paths: &[PathArg],
-    writer: &StoreWriter<'_>,
-    efforts: [Effort; 4],
+    pasts: Pasts,
+    (writer, efforts): (&StoreWriter<'_>, [Effort; 4]),
     session: &Session,
 ) -> Result<()> {
     let task = session.progress.task("storing", Unit::Bytes);
@@ -46,10 +46,9 @@ pub(super) fn store_candidates(
     }
     task.set_total(total);
     let from = &*snapshot;
-    let before = from.head.as_ref().map(|(_, manifest)| manifest);
     // What is not fetched is nothing to compare with: a commit asks no remote.
     let here = writer.store().here();
-    let outlines = Outlines::new(&here, before, Some(&from.root), efforts);
+    let outlines = Outlines::new(&here, pasts, Some(&from.root), efforts);
     let files = Files { snapshot: from, outlines: &outlines, writer, task: &task };
     let groups = group(&small, from);
     // Larger files first: a thread that is left with one at the end would keep the others waiting.
