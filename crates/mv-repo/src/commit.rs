@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::maintain;
 use crate::mark::Mark;
 use crate::measures;
-use crate::outline::{Past, Pasts};
+use crate::outline::{Past, Pasts, Seen};
 use crate::partial::View;
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
@@ -128,7 +128,8 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     let efforts = options.effort.map_or(repo.config()?.efforts, |effort| [effort; 4]);
     let pasts = pasts(repo, named, &snapshot, merging.as_ref())?;
     let paths = &options.paths;
-    store_candidates(&mut snapshot, paths, pasts, (&writer, efforts), session)?;
+    let sightings =
+        store_candidates(repo, &mut snapshot, paths, pasts, (&writer, efforts), session)?;
     let (changes, files) = if options.paths.is_empty() {
         (snapshot.changes(), snapshot.files(repo)?)
     } else {
@@ -161,6 +162,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     if options.paths.is_empty() {
         save_cache(repo, &snapshot, id, session);
     }
+    Seen::remember(repo, sightings, session);
     widen(repo, &changes, session);
     maintain::after(repo, session);
     let tag = bumped.as_ref().map(|b| &b.name).or(options.tag.as_ref());

@@ -2,18 +2,20 @@
 //!
 //! The numbers of a tensor resemble those of the tensor of the same name and inner shape in the
 //! version before, whatever file that is in: shards move. A version that the user names comes before
-//! it, and what is merged after it. A narrow tensor may be a rounded wide one beside it. Everything
-//! else is compared with the file that had its path before. All of it is advice: a file that cannot
-//! be read here is stored like any other.
+//! it; a tensor that neither has is looked for where any commit stored it last. A narrow tensor may
+//! be a rounded wide one beside it. Everything else is compared with the file that had its path
+//! before. All of it is advice: a file that cannot be read here is stored like any other.
 
 mod parts;
 mod past;
+mod seen;
 mod tensors;
 #[cfg(test)]
 mod tests;
 
 use std::cell::OnceCell;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mv_formats::{Source, read_layout};
 use mv_graph::{Component, FileEntry, RepoPath};
@@ -26,6 +28,7 @@ use past::tensors_in;
 use tensors::{Place, Tensors};
 
 pub(crate) use past::{Past, Pasts};
+pub(crate) use seen::{Seen, Sighting};
 pub(crate) use tensors::may_have_numbers;
 
 /// Files from this size on have an outline.
@@ -42,6 +45,9 @@ pub(crate) struct Outlines<'a> {
     efforts: [Effort; 4],
     /// The tensors of files that this version already stored.
     stored: Mutex<Tensors>,
+    /// The file that says where tensors were stored last.
+    seen_at: Option<PathBuf>,
+    seen: OnceLock<Seen>,
 }
 
 /// The outline of a file, and the numbers in it.
@@ -67,7 +73,13 @@ impl<'a> Outlines<'a> {
         root: Option<&'a Root>,
         efforts: [Effort; 4],
     ) -> Outlines<'a> {
-        Outlines { store, pasts, root, efforts, stored: Mutex::default() }
+        let (stored, seen_at, seen) = (Mutex::default(), None, OnceLock::new());
+        Outlines { store, pasts, root, efforts, stored, seen_at, seen }
+    }
+
+    /// Looks for tensors that no version has where this file says that they were last.
+    pub(crate) fn with_seen(self, file: PathBuf) -> Outlines<'a> {
+        Outlines { seen_at: Some(file), ..self }
     }
 
     /// The outline of a working file that had some content in the first parent.
@@ -120,6 +132,11 @@ impl<'a> Outlines<'a> {
         }
     }
 
+    /// Where the tensors of all files lie that were stored.
+    pub(crate) fn sightings(self) -> Vec<Sighting> {
+        self.stored.into_inner().unwrap_or_else(PoisonError::into_inner).sightings()
+    }
+
     /// What there is to compare a file with, the most promising first.
     fn before(&self, path: &RepoPath, parent: Option<FileEntry>) -> Vec<Before<'_>> {
         let Pasts { named, head, merged } = &self.pasts;
@@ -154,6 +171,9 @@ impl<'a> Outlines<'a> {
         if same.is_empty() {
             same.extend(stored.into_iter().find(is_same));
         }
+        if same.is_empty() && is_large {
+            same.extend(self.seen(numbers));
+        }
         let wider = others.iter().find(|place| {
             place.element.size() > numbers.element.size()
                 && self.rounds(place, part, numbers, source)
@@ -165,6 +185,13 @@ impl<'a> Outlines<'a> {
     fn at_path<'b>(&self, path: &RepoPath, before: &'b Before<'_>) -> &'b Tensors {
         let read = |entry| tensors_in(self.store, path, entry);
         before.at_path.get_or_init(|| before.entry.as_ref().map(read).unwrap_or_default())
+    }
+
+    /// Where numbers like these were stored last, if that file is still here.
+    fn seen(&self, numbers: &Numbers) -> Option<Place> {
+        let file = self.seen_at.as_ref()?;
+        let place = self.seen.get_or_init(|| Seen::load(file)).find(numbers)?;
+        self.store.contains(&place.blob).then_some(place)
     }
 
     /// Whether the first numbers of a part are those of a wider one, rounded.
