@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::history::{Content, History, PathHistory};
 use crate::error::Result;
 use crate::file_bytes::FileBytes;
-use crate::outline::{OUTLINED, Outlines};
+use crate::outline::{OUTLINED, Outlines, Pasts};
 use crate::repo::Repo;
 use crate::session::Session;
 
@@ -35,7 +35,7 @@ pub(super) fn store(repo: &Repo, history: &History, session: &Session) -> Result
     // The largest first: what is rounded from another file's numbers is smaller than that one.
     let size = |path: &PathHistory| path.contents.first().map_or(0, |content| content.bytes);
     paths.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.path.cmp(&b.path)));
-    let outlines = Outlines::new(&old, None, None, [Effort::Best; 4]);
+    let outlines = Outlines::new(&old, Pasts::default(), None, [Effort::Best; 4]);
     for path in paths {
         anew.path(path, &outlines)?;
     }
