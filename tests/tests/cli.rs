@@ -195,6 +195,13 @@ fn exit_codes_say_what_kind_of_failure_it_was() {
 }
 
 #[test]
+fn on_a_remote_there_is_no_choice_of_how_to_repack() {
+    let sandbox = Sandbox::new();
+    let refused = sandbox.mv(&["repack", "--gather", "--remote", "origin"]).expect(2);
+    assert!(refused.stderr.contains("--gather"), "{}", refused.stderr);
+}
+
+#[test]
 fn the_demo_plays_to_its_end_and_verifies_every_byte() {
     let sandbox = Sandbox::bare();
     let told = sandbox.mv(&["demo"]).expect(0);
