@@ -328,7 +328,7 @@ fn files_in_packs(depot: &Depot<'_>) -> Result<Vec<PackId>> {
 /// # Errors
 /// `LostRace` when it is not, `Corrupt` when what is to be kept cannot be read, `Io`.
 pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     if repo.state().generation != plan.generation {
         return Err(Error::LostRace { generation: repo.state().generation });
