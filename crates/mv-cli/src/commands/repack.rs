@@ -57,6 +57,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             format::count(done.packs_after, "pack"),
             format::bytes(done.bytes_after)
         ));
+        let on = args.remote.as_deref().map(|name| format!(" --remote {}", format::text(name)));
+        ui.hint(&format!(
+            "the {} of replaced packs go with `mv gc{} --apply` in an hour",
+            format::bytes(done.bytes_before),
+            on.unwrap_or_default()
+        ));
     }
     Ok(0)
 }
