@@ -99,6 +99,8 @@ fn every_document_has_the_keys_of_the_contract() {
         &commit,
         &["id", "version", "branch", "logical_bytes", "new_bytes", "stored_bytes", "files"],
     );
+    assert_keys(&commit, &["by_encoding", "skipped", "notes", "warnings"]);
+    assert_keys(&commit["by_encoding"]["zstd"], &["raw_bytes", "stored_bytes"]);
     assert_eq!(commit["version"], "v1.0.0");
     assert_eq!(commit["id"].as_str().unwrap().len(), 64);
     sandbox.write("train.py", b"print(2)\n");
@@ -161,6 +163,9 @@ fn every_document_has_the_keys_of_the_contract() {
         &du,
         &["logical_bytes", "unique_bytes", "stored_bytes", "objects", "packs", "by_component"],
     );
+    assert_keys(&du, &["retired_bytes"]);
+    let gc = sandbox.json(&["gc"]);
+    assert_keys(&gc, &["drop_records", "records_pruned", "retired_bytes"]);
     let fsck = sandbox.json(&["fsck", "--full"]);
     assert_keys(&fsck, &["ok", "checked_objects", "checked_bytes", "problems"]);
     assert_eq!(fsck["ok"], true);
@@ -192,6 +197,41 @@ fn exit_codes_say_what_kind_of_failure_it_was() {
     sandbox.mv(&["status", "--exit-code"]).expect(1);
     let outside = Sandbox::bare();
     outside.mv(&["status"]).clean_fail(2);
+}
+
+#[test]
+fn what_a_commit_left_out_is_in_its_document_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write("f", b"1");
+    let socket = sandbox.root().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let commit = sandbox.json(&["commit", "-m", "one"]);
+    assert_eq!(commit["skipped"][0]["path"], "socket", "{commit}");
+    assert!(commit["skipped"][0]["reason"].is_string(), "{commit}");
+}
+
+#[test]
+fn versions_of_one_second_are_told_apart_by_their_ids() {
+    let sandbox = Sandbox::new();
+    for n in 0..2 {
+        let mut command = sandbox.command();
+        command.env("MV_NOW", "2026-05-01T12:00:00Z");
+        sandbox.write("f", n.to_string());
+        sandbox.run(command.args(["commit", "-m", "one"])).expect(0);
+    }
+    let shown = sandbox.ok(&["du", "--versions"]).stdout;
+    let log = sandbox.json(&["log"]);
+    for version in log.as_array().unwrap() {
+        let id = &version["id"].as_str().unwrap()[..12];
+        assert!(shown.lines().any(|l| l.starts_with(&format!("20260501_120000  {id}"))), "{shown}");
+    }
+}
+
+#[test]
+fn on_a_remote_there_is_no_choice_of_how_to_repack() {
+    let sandbox = Sandbox::new();
+    let refused = sandbox.mv(&["repack", "--gather", "--remote", "origin"]).expect(2);
+    assert!(refused.stderr.contains("--gather"), "{}", refused.stderr);
 }
 
 #[test]

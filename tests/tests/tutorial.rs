@@ -3,9 +3,10 @@
 //! A ```` ```console ```` block holds commands after `$ ` and what they print. Commands that need
 //! Python are not run: `fixtures/tutorial/runs` holds the files and the output that each of them
 //! left when it was run for real. Ids, times and other things that differ from run to run are masked on
-//! both sides; a line `…` in the document stands for any lines.
+//! both sides, but an id of the document has to stand for the same thing wherever it is shown; a line `…` in
+//! the document stands for any lines.
 //!
-//! `MV_TUTORIAL=write` writes what is printed today into the document, and `MV_TUTORIAL=record`
+//! `MV_TUTORIAL=write` writes what is printed today into the document, all of it from one run, and `MV_TUTORIAL=record`
 //! runs the Python commands as well, with `python3` and the network, and keeps what they leave.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -80,8 +81,7 @@ fn masked(line: &str) -> String {
             word.push(c);
             continue;
         }
-        let hex = word.len() >= 7 && word.bytes().all(|b| b.is_ascii_hexdigit());
-        out.push_str(if hex { "ID" } else { &word });
+        out.push_str(if is_id(&word) { "ID" } else { &word });
         word.clear();
         out.push(c);
     }
@@ -94,16 +94,44 @@ fn masked(line: &str) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether what was printed is what the document says.
-fn matches(expected: &[String], printed: &[String]) -> bool {
-    match expected.split_first() {
-        None => printed.is_empty(),
-        Some((line, rest)) if line == "…" => {
-            (0..=printed.len()).any(|skipped| matches(rest, &printed[skipped..]))
-        }
-        Some((line, rest)) => printed
-            .split_first()
-            .is_some_and(|(first, others)| masked(line) == masked(first) && matches(rest, others)),
+/// The words of a line that may be ids, without what short ones lack of long ones.
+fn ids(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| is_id(word)).map(|id| &id[..7])
+}
+
+fn is_id(word: &str) -> bool {
+    word.len() >= 7 && word.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// What was printed for each line of the document, itself for `…`; none when the two differ.
+fn matched(expected: &[String], printed: &[String]) -> Option<Vec<String>> {
+    let Some((line, rest)) = expected.split_first() else {
+        return printed.is_empty().then(Vec::new);
+    };
+    let (first, lines) = if line == "…" {
+        let mut tails = (0..=printed.len()).map(|skipped| &printed[skipped..]);
+        (line, tails.find_map(|tail| matched(rest, tail))?)
+    } else {
+        let (first, others) = printed.split_first()?;
+        (first, matched(rest, others).filter(|_| masked(line) == masked(first))?)
+    };
+    Some([vec![first.clone()], lines].concat())
+}
+
+/// Which id of this run each one of the document stands for, and the other way round.
+#[derive(Default)]
+struct Ids([BTreeMap<String, String>; 2]);
+
+impl Ids {
+    /// Two ids that are not what they were before, of a line of the document and what was printed for it.
+    fn contradiction(&mut self, shown: &str, printed: &str) -> Option<String> {
+        ids(shown).zip(ids(printed)).find_map(|(shown, printed)| {
+            let mut note = |way: usize, from: &str, to: &str| {
+                let known = self.0[way].entry(from.to_owned()).or_insert_with(|| to.to_owned());
+                (known != to).then(|| format!("`{from}` is both `{known}` and `{to}`"))
+            };
+            note(0, shown, printed).or_else(|| note(1, printed, shown))
+        })
     }
 }
 
@@ -193,7 +221,7 @@ fn the_tutorial_prints_what_it_says() {
         sandbox.write(name, bytes);
     }
     let git = ["/usr/bin/git", "/bin/git"].iter().any(|path| Path::new(path).exists());
-    let (mut outputs, mut run) = (Vec::new(), 0);
+    let (mut outputs, mut run, mut known) = (Vec::new(), 0, Ids::default());
     for step in steps(&text) {
         if step.command.starts_with("git ") && !git {
             // The rest of the document is about git, which this machine does not have.
@@ -223,13 +251,18 @@ fn the_tutorial_prints_what_it_says() {
         let printed = printed.replace(sandbox.root().to_str().unwrap(), "/home/ada/wine");
         let printed = printed.replace(sandbox.outside().to_str().unwrap(), "/home/ada");
         let printed: Vec<String> = printed.lines().map(|l| l.trim_end().to_owned()).collect();
-        let same = matches(&step.expected, &printed);
+        let same = matched(&step.expected, &printed);
         if mode.is_empty() {
             let (said, given) = (step.expected.join("\n"), printed.join("\n"));
             let (line, command) = (step.line, &step.command);
-            assert!(same, "line {line}: {command}\n--- the document\n{said}\n--- printed\n{given}");
+            let told = format!("--- the document\n{said}\n--- printed\n{given}");
+            assert!(same.is_some(), "line {line}: {command}\n{told}");
+            for (shown, printed) in step.expected.iter().zip(same.iter().flatten()) {
+                let wrong = known.contradiction(shown, printed);
+                assert_eq!(wrong, None, "line {line}: {command}\n{told}");
+            }
         }
-        outputs.push(if same { step.expected } else { printed });
+        outputs.push(same.unwrap_or(printed));
     }
     if !mode.is_empty() {
         fs::write(&document, with_outputs(&text, &outputs)).unwrap();

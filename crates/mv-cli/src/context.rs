@@ -69,6 +69,11 @@ impl<'h> Context<'h> {
         }
     }
 
+    /// Whether somebody wants to know that another command is waited for.
+    pub(crate) fn tells_of_waiting(&self) -> bool {
+        self.host.process && !self.ui.quiet && !self.ui.json
+    }
+
     /// The directory the command works in.
     pub(crate) fn cwd(&self) -> Result<PathBuf> {
         let cwd = self.host.cwd.as_deref();

@@ -12,7 +12,7 @@ use mv_graph::{Component, Manifest, RepoPath, Scalar, Source};
 use mv_repo::Repo;
 use mv_repo::diff::bytes_of;
 use mv_repo::environment::{Environment, EnvironmentChange, MAX_ENVIRONMENT};
-use mv_store::{Hash, Kind};
+use mv_store::{Encodings, Hash, Kind};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -207,6 +207,37 @@ struct Texts<'a>(&'a [(String, String)]);
 impl Serialize for Texts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// What each encoding made of some bytes.
+pub(crate) struct ByEncoding<'a>(pub(crate) &'a [Encodings]);
+
+#[derive(Serialize)]
+struct EncodingDocument {
+    raw_bytes: u64,
+    stored_bytes: u64,
+}
+
+impl Serialize for ByEncoding<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let document = |&Encodings { encoding, raw_bytes, stored_bytes }: &Encodings| {
+            (encoding.to_string(), EncodingDocument { raw_bytes, stored_bytes })
+        };
+        serializer.collect_map(self.0.iter().map(document))
+    }
+}
+
+/// Something that was not recorded, and why.
+#[derive(Serialize)]
+pub(crate) struct Skipped<'a> {
+    path: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> From<&'a (String, String)> for Skipped<'a> {
+    fn from((path, reason): &'a (String, String)) -> Skipped<'a> {
+        Skipped { path, reason }
     }
 }
 

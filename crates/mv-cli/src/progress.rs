@@ -1,13 +1,16 @@
 //! Draws the progress of what runs: bytes, rate and remaining time, from the second second on.
 //!
-//! A thread asks the library's counters ten times a second. The library knows nothing of it.
+//! A thread asks the library's counters ten times a second. The library knows nothing of it. Without a
+//! terminal nothing is drawn; only that another command is waited for is told, once.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::{self, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use mv_repo::WAITING;
 use mv_store::{Progress, TaskSnapshot, Unit};
 
 use crate::context::Context;
@@ -29,17 +32,18 @@ pub(crate) struct Drawing {
 impl Drawing {
     /// Begins to watch the context's progress.
     pub(crate) fn begin(context: &Context<'_>) -> Drawing {
-        let Some(bars) = context.ui.bars().cloned() else {
+        let bars = context.ui.bars().cloned();
+        if bars.is_none() && !context.tells_of_waiting() {
             return Drawing { thread: None };
-        };
+        }
         let progress = context.progress.clone();
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(move || {
-            let mut lines = Lines { bars, seen: HashMap::new() };
-            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                lines.update(&progress);
+            let next = || stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout);
+            match bars {
+                Some(bars) => draw(bars, &progress, next),
+                None => tell_of_waiting(&progress, next),
             }
-            lines.clear();
         });
         // Without a thread the command still works, only silently.
         Drawing { thread: thread.ok().map(|t| (stop, t)) }
@@ -52,6 +56,29 @@ impl Drop for Drawing {
             drop(stop);
             // A panic there was reported by the hook; there is nothing to add.
             drop(thread.join());
+        }
+    }
+}
+
+/// Draws lines until it is told to stop.
+fn draw(bars: MultiProgress, progress: &Progress, next: impl Fn() -> bool) {
+    let mut lines = Lines { bars, seen: HashMap::new() };
+    while next() {
+        lines.update(progress);
+    }
+    lines.clear();
+}
+
+/// Says once that another command is waited for, when that takes longer than a moment.
+fn tell_of_waiting(progress: &Progress, next: impl Fn() -> bool) {
+    let mut since = None;
+    while next() {
+        if !progress.snapshot().iter().any(|task| task.name == WAITING) {
+            since = None;
+        } else if since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+            // Nobody is left to tell when stderr fails.
+            drop(writeln!(io::stderr(), "{WAITING}"));
+            return;
         }
     }
 }
@@ -150,6 +177,8 @@ impl Pace {
                     amount(total)
                 ));
             }
+            // What only waits counts nothing.
+            None if task.done == 0 => {}
             None => text.push_str(&amount(task.done)),
         }
         if let Some(rate) = self.rate() {
@@ -159,6 +188,7 @@ impl Pace {
                 text.push_str(&format!("  {} left", format::seconds(left.ceil() as u64)));
             }
         }
+        text.truncate(text.trim_end().len());
         text
     }
 }
@@ -200,6 +230,7 @@ mod tests {
     fn a_task_that_stands_still_shows_no_rate() {
         let pace = pace(Instant::now(), &[(0, 7), (3, 7)]);
         assert_eq!(pace.describe(&task(Unit::Items, 7, None)), "storing  7");
+        assert_eq!(pace.describe(&task(Unit::Items, 0, None)), "storing");
     }
 
     #[test]

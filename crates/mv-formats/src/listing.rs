@@ -96,6 +96,11 @@ impl Listing {
         self.budget.take(bytes)
     }
 
+    /// Takes bytes of a name that is put together.
+    pub(crate) fn name(&self, bytes: u64) -> Result<()> {
+        self.budget.name(bytes)
+    }
+
     /// Adds an input or output.
     pub(crate) fn port(&mut self, port: Port) -> Result<()> {
         self.budget.take(port.name.len() + port.shape.len() + 2 * OVERHEAD)?;

@@ -95,7 +95,7 @@ pub fn checkout(
     options: &CheckoutOptions,
     session: &Session,
 ) -> Result<CheckoutOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let begun = from_remote(repo, options, session);
     let options = begun.as_ref().unwrap_or(options);

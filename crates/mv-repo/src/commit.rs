@@ -103,7 +103,7 @@ pub struct CommitOutcome {
 /// cannot, `Merging` with the conflicts that nobody has decided, `Unfinished` after an interrupted
 /// checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
 pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<CommitOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     if let Some(name) = &options.tag {
         tag::check_free(repo.state(), name)?;

@@ -8,6 +8,7 @@ use mv_graph::{Component, Manifest};
 use mv_store::{Encoding, Encodings, Hash, Kind, Unit};
 
 use crate::error::Result;
+use crate::maintain;
 use crate::repo::Repo;
 use crate::session::Session;
 
@@ -48,6 +49,8 @@ pub struct Du {
     pub unique_bytes: u64,
     /// Bytes of all live packs.
     pub stored_bytes: u64,
+    /// Bytes of packs that were replaced and are not deleted yet.
+    pub retired_bytes: u64,
     /// Objects in live packs.
     pub objects: u64,
     /// Live packs.
@@ -102,6 +105,10 @@ pub fn du(repo: &Repo, session: &Session) -> Result<Du> {
         logical_bytes: all.sizes.logical_bytes,
         unique_bytes: all.sizes.unique_bytes,
         stored_bytes: packs.iter().map(|p| p.bytes).sum(),
+        retired_bytes: maintain::bytes_of(
+            repo.transport(),
+            repo.state().condemned.iter().chain(&repo.state().deleting),
+        )?,
         objects: packs.iter().map(|p| u64::from(p.objects)).sum(),
         packs: packs.len() as u64,
         by_component: Component::ALL.map(|c| (c, parts[c.index()].clone())),

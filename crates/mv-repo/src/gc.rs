@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use mv_graph::reach::{self, Visitor};
-use mv_graph::{Manifest, RepoPath, State, chain};
-use mv_store::{Hash, Kind, PackId, Store, Unit, Written};
+use mv_graph::{Manifest, RepoPath, Retired, State, chain};
+use mv_store::{Hash, Kind, PackId, Store, Transport, Unit, Written};
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
@@ -62,13 +62,19 @@ pub struct GcPlan {
     pub kept_bytes: u64,
     /// Files of the dropped versions that are in no kept one, with their bytes.
     pub paths: Vec<(String, u64)>,
+    /// State records that are deleted, by their generation.
+    pub drop_records: Vec<u64>,
+    /// The operation that undo goes no further back than, when records of this repository are deleted.
+    pub undo_ends: Option<String>,
+    /// Packs that were retired lately and wait for their readers.
+    pub retired_packs: u64,
+    /// Their bytes.
+    pub retired_bytes: u64,
     /// Objects that must survive.
     live: HashSet<Hash>,
     /// Pack files that no record names, left by operations that were cut off.
     orphans: Vec<PackId>,
     generation: u64,
-    /// Records before this one lead to versions that may go, and so go first.
-    oldest_record: u64,
     grace: Duration,
 }
 
@@ -76,7 +82,12 @@ impl GcPlan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.drop_packs.is_empty() && self.rewrite_packs.is_empty() && self.expired_packs.is_empty()
+        self.drop_records.is_empty() && !self.changes_packs()
+    }
+
+    fn changes_packs(&self) -> bool {
+        let lists = [&self.drop_packs, &self.rewrite_packs, &self.expired_packs];
+        lists.iter().any(|packs| !packs.is_empty())
     }
 }
 
@@ -123,7 +134,8 @@ pub fn plan_remote(
     let remote = remotes::connect(repo, name, false, session)?;
     remote.state()?;
     remote.store.open_indexes()?;
-    let plan = plan_for(&Depot::There(&remote, repo), options, session)?;
+    let mut plan = plan_for(&Depot::There(&remote, repo), options, session)?;
+    plan.drop_records = expired_records(&remote, session)?;
     Ok(RemoteGc { remote, options: *options, plan })
 }
 
@@ -147,13 +159,15 @@ fn plan_for(depot: &Depot<'_>, options: &GcOptions, session: &Session) -> Result
     reach::visit(&objects, &roots.versions, &mut marked)?;
     let mut plan = GcPlan {
         generation: depot.state().generation,
-        oldest_record: roots.oldest,
         grace: options.grace,
         live: marked.live,
         ..GcPlan::default()
     };
-    dead_versions(depot, &objects, &mut plan, session)?;
     packs(depot, &mut plan, session)?;
+    dead_versions(depot, &objects, &mut plan, session)?;
+    if let Depot::Here(repo) = depot {
+        old_records(repo, roots.oldest, &mut plan)?;
+    }
     Ok(plan)
 }
 
@@ -193,7 +207,8 @@ impl Visitor for Mark<'_> {
     }
 }
 
-/// Lists the versions that no root reaches, and the files that only they have.
+/// Lists the versions that go with their packs, and the files that only they have. What lies in a pack
+/// that stays, stays; and what an earlier gc freed is not there to go.
 fn dead_versions(
     depot: &Depot<'_>,
     objects: &Store,
@@ -201,9 +216,15 @@ fn dead_versions(
     session: &Session,
 ) -> Result<()> {
     let mut paths: HashMap<RepoPath, (Hash, u64)> = HashMap::new();
-    for id in depot.store().ids_of(Kind::Manifest)? {
+    let going = plan.drop_packs.iter().chain(&plan.rewrite_packs).map(|(id, _)| *id);
+    let going: Vec<PackId> = going.collect();
+    let (going, staying) = (depot.store().only(&going), depot.store().without(&going));
+    let goes = |live: &HashSet<Hash>, id: &Hash| {
+        !live.contains(id) && going.stored_as(id).is_ok() && staying.stored_as(id).is_err()
+    };
+    for id in going.ids_of(Kind::Manifest)? {
         session.progress.check()?;
-        if plan.live.contains(&id) {
+        if !goes(&plan.live, &id) {
             continue;
         }
         // What cannot be read is of no use to anybody, and goes.
@@ -213,7 +234,7 @@ fn dead_versions(
             continue;
         }
         let files = mv_graph::diff::list(objects, &manifest).unwrap_or_default();
-        let lost = files.into_iter().filter(|f| !plan.live.contains(&f.entry.id));
+        let lost = files.into_iter().filter(|f| goes(&plan.live, &f.entry.id));
         for file in lost.take(MAX_PATHS.saturating_sub(paths.len())) {
             paths.insert(file.path, (file.entry.id, file.entry.bytes));
         }
@@ -222,6 +243,40 @@ fn dead_versions(
     plan.paths = paths.into_iter().map(|(path, (_, bytes))| (path.to_string(), bytes)).collect();
     plan.paths.sort();
     Ok(())
+}
+
+/// Lists the records before the oldest one that is kept: they may lead to versions that go.
+fn old_records(repo: &Repo, oldest: u64, plan: &mut GcPlan) -> Result<()> {
+    let all = chain::generations(repo.transport())?;
+    plan.drop_records = all.into_iter().filter(|generation| *generation < oldest).collect();
+    if !plan.drop_records.is_empty() {
+        plan.undo_ends = Some(chain::read(repo.transport(), oldest)?.state.operation);
+    }
+    Ok(())
+}
+
+/// Lists the oldest records of a remote, beyond those that others may go on from.
+fn expired_records(remote: &Remote, session: &Session) -> Result<Vec<u64>> {
+    let mut generations = chain::generations(&*remote.transport)?;
+    let kept = usize::try_from(chain::KEPT).unwrap_or(64);
+    generations.truncate(generations.len().saturating_sub(kept));
+    let mut old = Vec::new();
+    for generation in generations {
+        let record = chain::read(&*remote.transport, generation)?;
+        if !expired(record.state.time, session.now, KEEP_RECORDS) {
+            break;
+        }
+        old.push(generation);
+    }
+    Ok(old)
+}
+
+/// Deletes the records of a plan; one that somebody else deleted is gone as well.
+fn prune(transport: &dyn Transport, plan: &GcPlan) -> Result<u64> {
+    for generation in &plan.drop_records {
+        transport.delete(&chain::name_of(*generation))?;
+    }
+    Ok(plan.drop_records.len() as u64)
 }
 
 /// Decides for each pack whether it stays, goes, or is rewritten.
@@ -273,11 +328,11 @@ fn packs(depot: &Depot<'_>, plan: &mut GcPlan, session: &Session) -> Result<()> 
     }
     let state = depot.state();
     let grace = plan.grace.min(READERS_GRACE);
-    let ready = state
-        .condemned
-        .iter()
-        .filter(|r| expired(r.since, session.now, grace))
-        .chain(&state.deleting);
+    let waits = |r: &&Retired| !expired(r.since, session.now, grace);
+    let ready = state.condemned.iter().filter(|r| !waits(r)).chain(&state.deleting);
+    plan.retired_packs = state.condemned.iter().filter(waits).count() as u64;
+    plan.retired_bytes =
+        maintain::bytes_of(depot.transport(), state.condemned.iter().filter(waits))?;
     let named: HashSet<PackId> = state
         .packs
         .iter()
@@ -328,13 +383,13 @@ fn files_in_packs(depot: &Depot<'_>) -> Result<Vec<PackId>> {
 /// # Errors
 /// `LostRace` when it is not, `Corrupt` when what is to be kept cannot be read, `Io`.
 pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     if repo.state().generation != plan.generation {
         return Err(Error::LostRace { generation: repo.state().generation });
     }
     // First what leads to the versions, then the versions: undo must not lead to what is gone.
-    let records_pruned = maintain::prune_records_before(repo, plan.oldest_record)?;
+    let records_pruned = prune(repo.transport(), plan)?;
     let mut outcome = GcOutcome { records_pruned, ..GcOutcome::default() };
     let rewrite: Vec<PackId> = plan.rewrite_packs.iter().map(|(id, _)| *id).collect();
     let written = rewritten(&Depot::Here(repo), plan, session)?;
@@ -342,7 +397,7 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
     let dropped = plan.drop_packs.iter().map(|(id, _)| *id).filter(|id| live_packs.contains(id));
     let old: Vec<PackId> = dropped.chain(rewrite).collect();
     let grace = plan.grace.min(READERS_GRACE);
-    if !plan.is_empty() || !repo.state().deleting.is_empty() {
+    if plan.changes_packs() || !repo.state().deleting.is_empty() {
         let state =
             maintain::retire(repo, session, "gc", &old, &plan.orphans, &written.packs, grace)?;
         outcome.count(plan, &state, written.stored_bytes);
@@ -395,7 +450,7 @@ impl RemoteGc {
         let mut outcome = GcOutcome::default();
         self.retire(written.packs, repo, session)?;
         outcome.count(&self.plan, self.remote.state()?, written.stored_bytes);
-        outcome.records_pruned = prune_remote(&self.remote, session)?;
+        outcome.records_pruned = prune(&*self.remote.transport, &self.plan)?;
         self.remote.forget_old_indexes();
         let now = session.now.ns;
         let grace = i64::try_from(self.plan.grace.as_nanos()).unwrap_or(i64::MAX);
@@ -419,7 +474,7 @@ impl RemoteGc {
             let state = self.remote.state()?;
             let live = |pack: &PackId| state.packs.binary_search(pack).is_ok();
             let old: Vec<PackId> = planned.iter().copied().filter(live).collect();
-            if self.plan.is_empty() && state.deleting.is_empty() {
+            if !self.plan.changes_packs() && state.deleting.is_empty() {
                 return Ok(());
             }
             let remote = &mut self.remote;
@@ -483,20 +538,4 @@ impl RemoteGc {
         }
         Ok(())
     }
-}
-
-/// Deletes the oldest records there, beyond those that others may go on from.
-fn prune_remote(remote: &Remote, session: &Session) -> Result<u64> {
-    let generations = chain::generations(&*remote.transport)?;
-    let spare = generations.len().saturating_sub(usize::try_from(chain::KEPT).unwrap_or(64));
-    let mut pruned = 0;
-    for generation in generations.into_iter().take(spare) {
-        let record = chain::read(&*remote.transport, generation)?;
-        if !expired(record.state.time, session.now, KEEP_RECORDS) {
-            break;
-        }
-        remote.transport.delete(&chain::name_of(generation))?;
-        pruned += 1;
-    }
-    Ok(pruned)
 }

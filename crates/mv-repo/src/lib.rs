@@ -96,7 +96,7 @@ pub mod fuzzing;
 
 pub use error::{Error, Result};
 pub use remote::{Address, Connect, Connector};
-pub use repo::{InitOptions, InitOutcome, PathArg, Repo};
+pub use repo::{InitOptions, InitOutcome, PathArg, Repo, WAITING};
 pub use session::Session;
 pub use surroundings::{Machine, Surroundings};
 pub use tracking::RefChange;

@@ -208,6 +208,18 @@ pub(crate) fn gone(state: &State, transport: &dyn Transport) -> Result<HashSet<P
     Ok(gone)
 }
 
+/// The bytes that packs on their way out still take.
+pub(crate) fn bytes_of<'a>(
+    transport: &dyn Transport,
+    retired: impl Iterator<Item = &'a Retired>,
+) -> Result<u64> {
+    let mut bytes = 0;
+    for retired in retired {
+        bytes += transport.size(&retired.pack.file_name())?.unwrap_or(0);
+    }
+    Ok(bytes)
+}
+
 /// Whether `since` lies further back than `grace`. Clocks only decide politeness: a wrong one makes
 /// a slow reader try again, or a pack stay longer.
 pub(crate) fn expired(since: Time, now: Time, grace: Duration) -> bool {
@@ -227,18 +239,6 @@ pub(crate) fn prune_records(repo: &Repo, now: Time) -> Result<u64> {
         }
         repo.transport().delete(&chain::name_of(generation))?;
         pruned += 1;
-    }
-    Ok(pruned)
-}
-
-/// Deletes all records before a generation.
-pub(crate) fn prune_records_before(repo: &Repo, oldest: u64) -> Result<u64> {
-    let mut pruned = 0;
-    for generation in chain::generations(repo.transport())? {
-        if generation < oldest {
-            repo.transport().delete(&chain::name_of(generation))?;
-            pruned += 1;
-        }
     }
     Ok(pruned)
 }

@@ -7,8 +7,10 @@
 
 mod anew;
 mod history;
+mod meanwhile;
 
-use mv_store::{Merge, PackId, Unit, Written, plan_repack};
+use mv_graph::chain;
+use mv_store::{Merge, Unit, Written, plan_repack};
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
@@ -20,6 +22,8 @@ use history::History;
 
 /// The operation of a record after which there is nothing to repack.
 const OPERATION: &str = "repack";
+/// Operations that change packs and nothing else.
+const UPKEEP: [&str; 3] = ["gc", "merge packs", "gather packs"];
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,15 +44,40 @@ pub struct RepackOutcome {
 /// # Errors
 /// `LostRace` when somebody else was first, `Corrupt` for anything damaged: then nothing changes; `Io`.
 pub fn repack(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
-    let _lock = repo.lock()?;
-    let repo = &repo.fresh(session)?;
-    if repo.state().packs.is_empty() || repo.state().operation == OPERATION {
+    let before = &repo.fresh(session)?;
+    if before.state().packs.is_empty() || is_repacked(before)? {
         return Ok(RepackOutcome::default());
     }
-    let old = repo.state().packs.clone();
-    let history = History::of(repo, session)?;
-    let written = anew::store(repo, &history, session)?;
-    retire(repo, session, &old, &written)
+    let old = before.state().packs.clone();
+    let bytes = before.store().packs()?.iter().map(|pack| pack.bytes).sum();
+    let history = History::of(before, session)?;
+    let mut written = anew::store(before, &history, session)?;
+    // Only now: whoever commits meanwhile need not wait for as long as all of that took.
+    let _lock = repo.lock(session)?;
+    let repo = &repo.fresh(session)?;
+    let copied = meanwhile::copied(repo, before, &written.packs, session)?;
+    written.packs.extend(copied.packs);
+    written.stored_bytes += copied.stored_bytes;
+    maintain::retire(repo, session, OPERATION, &old, &[], &written.packs, READERS_GRACE)?;
+    Ok(outcome(&Merge { packs: old, bytes }, &written))
+}
+
+/// Whether the packs are those of the last repack, and since then nothing happened but upkeep. A
+/// branch or tag that moved makes other versions quick to read.
+fn is_repacked(repo: &Repo) -> Result<bool> {
+    let newest = repo.state();
+    let mut operation = newest.operation.clone();
+    for record in chain::history(repo.transport(), newest) {
+        if operation == OPERATION || !UPKEEP.contains(&operation.as_str()) {
+            break;
+        }
+        let state = record?.state;
+        if state.packs != newest.packs {
+            return Ok(false);
+        }
+        operation = state.operation;
+    }
+    Ok(operation == OPERATION)
 }
 
 /// Gathers the small packs of this repository, as they are.
@@ -56,7 +85,7 @@ pub fn repack(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
 /// # Errors
 /// As [`repack`].
 pub fn gather_packs(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let depot = Depot::Here(repo);
     let Some((plan, written)) = gather(&depot, session)? else {
@@ -72,18 +101,6 @@ pub fn gather_packs(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
         READERS_GRACE,
     )?;
     Ok(outcome(&plan, &written))
-}
-
-fn retire(
-    repo: &Repo,
-    session: &Session,
-    old: &[PackId],
-    written: &Written,
-) -> Result<RepackOutcome> {
-    let bytes = repo.store().packs()?.iter().map(|pack| pack.bytes).sum();
-    maintain::retire(repo, session, OPERATION, old, &[], &written.packs, READERS_GRACE)?;
-    let plan = Merge { packs: old.to_vec(), bytes };
-    Ok(outcome(&plan, written))
 }
 
 /// Gathers the small packs of a remote. Anybody may do this, while others push and clone.

@@ -15,7 +15,7 @@ use mv_graph::chain::{self, Record};
 use mv_graph::revision::{self, View};
 use mv_graph::walk::Ancestors;
 use mv_graph::{Manifest, RepoPath, State};
-use mv_store::{DirTransport, Hash, OpenElsewhere, PackId, Store, fs as store_fs};
+use mv_store::{DirTransport, Hash, OpenElsewhere, PackId, Store, Unit, fs as store_fs};
 
 use crate::config::{LocalConfig, ProjectConfig};
 use crate::error::{Error, IoContext, Result};
@@ -26,6 +26,11 @@ use crate::worktree::{Root, Rules, StatCache};
 
 pub(crate) use init::exclude_from_git;
 pub use init::{InitOptions, InitOutcome};
+
+/// The name of the task that runs while another command has the working tree.
+pub const WAITING: &str = "waiting for another mver";
+/// How often the lock is looked at before a command gives up.
+const MOST_LOOKS: u32 = 30_000;
 
 /// An opened repository. A snapshot: it does not see what others do later.
 pub struct Repo {
@@ -303,10 +308,19 @@ impl Repo {
         StatCache::load(&self.layout.stat_cache())
     }
 
-    /// Waits for other commands that work on this working tree. Only saves work: correctness comes
-    /// from the chain of records.
-    pub(crate) fn lock(&self) -> Result<store_fs::Lock> {
-        Ok(store_fs::Lock::wait(&self.layout.lock())?)
+    /// Waits for other commands that work on this working tree, ten minutes at most. Only saves work:
+    /// correctness comes from the chain of records.
+    ///
+    /// # Errors
+    /// `Locked`, `Cancelled`.
+    pub(crate) fn lock(&self, session: &Session) -> Result<store_fs::Lock> {
+        let (mut waiting, mut looks) = (None, 0);
+        let lock = store_fs::Lock::wait_while(&self.layout.lock(), &mut || {
+            waiting.get_or_insert_with(|| session.progress.task(WAITING, Unit::Items));
+            looks += 1;
+            session.progress.check().map(|()| looks < MOST_LOOKS)
+        })?;
+        lock.ok_or_else(|| Error::Locked { path: self.root.clone() })
     }
 
     /// The version that the working tree is based on.

@@ -37,7 +37,7 @@ pub struct ResetOutcome {
 /// # Errors
 /// `UnknownRevision`, `LostRace`, `Io`.
 pub fn reset(repo: &Repo, options: &ResetOptions, session: &Session) -> Result<ResetOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let id = repo.resolve(&options.rev, session)?;
     let manifest = repo.manifest(&id)?;

@@ -27,7 +27,7 @@ pub fn restore(
     if options.paths.is_empty() {
         return Err(Error::invalid("path", "give at least one"));
     }
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let name = options.from.as_deref().unwrap_or("HEAD");
     let target = repo.resolve(name, session)?;

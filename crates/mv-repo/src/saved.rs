@@ -4,12 +4,15 @@
 //! The last parent of that version is one that holds what was put in place instead: `redo` needs
 //! it, and `undo` takes away what had not been there.
 
+use std::collections::HashMap;
+
 use mv_graph::diff::ListedFile;
-use mv_graph::{Manifest, Mode, RepoPath};
-use mv_store::{Hash, Kind, Outline, PackId, StoreWriter, Unit};
+use mv_graph::{FileEntry, Manifest, Mode, RepoPath};
+use mv_store::{Hash, Kind, PackId, StoreWriter, Unit};
 
 use crate::commit::{blank, store_trees};
 use crate::error::{Error, Result};
+use crate::outline::Outlines;
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::{Snapshot, empty_dir};
@@ -45,9 +48,19 @@ pub(crate) fn keep(
     }
     let task = session.progress.task("saving what is overwritten", Unit::Bytes);
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
+    // Cut and coded as by a commit: it may be committed after it came back, and is not stored twice then.
+    let here = writer.store().here();
+    let head = snapshot.head.as_ref().map(|(_, manifest)| manifest);
+    let efforts = repo.config().unwrap_or_default().efforts;
+    let outlines = Outlines::new(&here, head, Some(&snapshot.root), efforts);
+    let before: HashMap<&RepoPath, &FileEntry> = snapshot
+        .candidates
+        .iter()
+        .filter_map(|candidate| Some((&candidate.path, &candidate.base.as_ref()?.1)))
+        .collect();
     let mut files = Vec::with_capacity(overwritten.len());
     for path in overwritten {
-        let Some((Some(mode), stat)) = snapshot.root.stat(path)? else { continue };
+        let Some((Some(mode), _)) = snapshot.root.stat(path)? else { continue };
         let component = snapshot.rules.component_of(path, mode == Mode::Dir);
         let absolute = repo.root().join(path.to_path());
         let (id, bytes) = match mode {
@@ -57,16 +70,19 @@ pub(crate) fn keep(
                 (writer.put(Kind::Blob, &target)?, target.len() as u64)
             }
             Mode::File | Mode::Exec => {
-                let stored = read_stable(&snapshot.root, path, &mut |file, _| {
-                    Ok(writer.put_file(&absolute, stat.size, &Outline::default(), file, &task)?)
-                });
-                stored?.0
+                let parent = before.get(path).copied();
+                let outlined = outlines.of_working(path, component, parent);
+                let stored = read_stable(&snapshot.root, path, &mut |file, size| {
+                    Ok(writer.put_file(&absolute, size, &outlined.outline, file, &task)?)
+                })?;
+                outlines.add(path, stored.0.0, &outlined);
+                stored.0
             }
         };
         files.push(ListedFile {
             path: path.clone(),
             component,
-            entry: mv_graph::FileEntry { mode, id, bytes },
+            entry: FileEntry { mode, id, bytes },
         });
     }
     let version = |files: &[ListedFile], parents: Vec<Hash>, message: String| {

@@ -42,7 +42,7 @@ pub struct UndoOutcome {
 /// `Policy` when there is nothing (more) to undo, `Refused` when uncommitted work is in the way,
 /// `LostRace`, `Io`.
 pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let now = repo.state();
     Unfinished::clear_ended(repo)?;
@@ -64,7 +64,7 @@ pub fn undo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
 /// # Errors
 /// As [`undo`].
 pub fn redo(repo: &Repo, session: &Session) -> Result<UndoOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     Unfinished::clear_ended(repo)?;
     let mut redo = repo.state().redo.clone();

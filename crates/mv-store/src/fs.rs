@@ -5,12 +5,13 @@
 //! temporary file is removed and never synced again: Linux reports a lost page once and then calls
 //! it clean.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{CWD, OFlags};
@@ -86,6 +87,8 @@ pub struct TempFile {
 /// After how many bytes a large file is synced in the background while it still grows, so that
 /// the disk works while the processors encode.
 const WRITEBACK: u64 = 64 << 20;
+/// How long a waiter for a lock does nothing before it looks again.
+const LOOK: Duration = Duration::from_millis(20);
 
 impl TempFile {
     /// Creates `dir/name`, which must not exist. The directory is made if it is not there.
@@ -424,6 +427,29 @@ impl Lock {
         Ok(Lock(file))
     }
 
+    /// Takes the lock, waiting for another holder for as long as `go_on` says so. It is asked fifty
+    /// times a second: a wait inside the system could not be told of, and a signal would not end it.
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be made, or what `go_on` returns.
+    pub fn wait_while(
+        path: &Path,
+        go_on: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<Option<Lock>> {
+        let file = lock_file(path)?;
+        loop {
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => {}
+                // A file system without locks answers with an error; work goes on without.
+                Ok(()) | Err(TryLockError::Error(_)) => return Ok(Some(Lock(file))),
+            }
+            if !go_on()? {
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Takes the lock if it is free.
     ///
     /// # Errors
@@ -508,6 +534,25 @@ pub fn sweep_dir(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_only_as_long_as_the_caller_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::try_now(&path).unwrap();
+        let mut looks = 0;
+        let mut go_on = || {
+            looks += 1;
+            Ok(looks < 3)
+        };
+        assert!(Lock::wait_while(&path, &mut go_on).unwrap().is_none());
+        assert_eq!(looks, 3);
+        let stopped = Lock::wait_while(&path, &mut || Err(Error::Cancelled));
+        assert!(matches!(stopped, Err(Error::Cancelled)));
+        drop(held);
+        let free = Lock::wait_while(&path, &mut || Err(Error::Cancelled));
+        assert!(free.unwrap().is_some());
+    }
 
     #[test]
     fn a_file_that_has_two_names_already_is_moved_like_any_other() {

@@ -1,5 +1,6 @@
 //! Several at once, killed at any time, and with few open files.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -38,6 +39,33 @@ fn ten_commits_at_once_are_serialised_or_told_to_try_again() {
         assert_eq!(parents.first(), log.get(at + 1).map(|older| &older["id"]));
     }
     sandbox.sound();
+}
+
+#[test]
+fn a_command_that_waits_for_another_says_so_and_can_be_stopped() {
+    let sandbox = Sandbox::new();
+    let lock = sandbox.dot().join("worktree/lock");
+    let held = mv_store::fs::Lock::try_now(&lock).unwrap().unwrap();
+    let wait = || {
+        let mut command = sandbox.command();
+        command.args(["commit", "--allow-empty", "-m", "x"]).stderr(Stdio::piped());
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert_eq!(line, "waiting for another mver\n");
+        (child, stderr)
+    };
+    let (mut stopped, mut stderr) = wait();
+    let pid = rustix::process::Pid::from_child(&stopped);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(stopped.wait().unwrap().code(), Some(130), "{rest}");
+    let (mut patient, _stderr) = wait();
+    drop(held);
+    assert!(patient.wait().unwrap().success());
+    assert_eq!(sandbox.json(&["log"]).as_array().unwrap().len(), 1);
 }
 
 /// Kills commits at arbitrary moments; after each everything acknowledged is there and the next

@@ -1,7 +1,13 @@
 //! `mv repack`: everything reads after it, takes less, and what is dropped before or after takes
 //! nothing with it.
 
+use std::path::Path;
+
+use mv_graph::chain;
+use mv_repo::WAITING;
 use mv_repo::gc::{self, GcOptions};
+use mv_repo::repack::repack;
+use mv_store::{Outline, Progress, StoreWriter, Unit, fs};
 use mv_tests::{Files, Random, Sandbox, Weights, damage, edit, table};
 
 const HOUR: i64 = 3600;
@@ -108,6 +114,62 @@ fn a_second_repack_does_nothing() {
     let done = story.sandbox.json(&["repack"]);
     assert_eq!(done["packs_before"], 0, "{done}");
     assert_eq!(damage::files_below(&story.sandbox.dot().join("packs")), packs);
+}
+
+#[test]
+fn a_gc_that_only_deletes_what_a_repack_replaced_is_no_reason_for_another() {
+    let story = Story::new(3);
+    let sandbox = &story.sandbox;
+    sandbox.ok(&["repack"]);
+    story.gc(&[]);
+    sandbox.advance(2 * HOUR);
+    story.gc(&[]);
+    let done = sandbox.json(&["repack"]);
+    assert_eq!(done["packs_before"], 0, "{done}");
+    // What a tag names now is stored to be quick to read.
+    sandbox.ok(&["tag", "v1.0.0", "HEAD~2"]);
+    let done = sandbox.json(&["repack"]);
+    assert_ne!(done["packs_before"], 0, "{done}");
+}
+
+#[test]
+fn who_commits_while_everything_is_stored_anew_neither_waits_nor_loses_anything() {
+    let mut story = Story { sandbox: Sandbox::new(), versions: Vec::new() };
+    let mut session = mv_tests::session(HOUR);
+    let model = Weights::new(2, 2000, true, 1).safetensors();
+    let repo = mv_repo::Repo::open(story.sandbox.root(), &session).unwrap();
+    // Cut by its content alone, as by whoever knows nothing of tensors: a repack cuts it anew.
+    let writer = StoreWriter::begin(repo.store(), &session.nonces).unwrap();
+    let task = session.progress.task("storing", Unit::Bytes);
+    writer.put_file(Path::new("m"), 0, &Outline::default(), &mut &model[..], &task).unwrap();
+    let mut next = repo.state().next("forged", session.nonces.next(), session.now, None);
+    next.add_packs(&writer.finish().unwrap().packs);
+    chain::append(repo.transport(), repo.record(), next).unwrap();
+    story.sandbox.write("models/m.safetensors", &model);
+    story.commit("a model");
+
+    let lock = story.sandbox.dot().join("worktree/lock");
+    let held = fs::Lock::try_now(&lock).unwrap().unwrap();
+    session.progress = Progress::new();
+    let done = std::thread::scope(|scope| {
+        let repack = scope.spawn(|| repack(&repo, &session).unwrap());
+        let waits = || session.progress.snapshot().iter().any(|task| task.name == WAITING);
+        while !waits() {
+            assert!(!repack.is_finished());
+            std::thread::yield_now();
+        }
+        // Everything is written, and the one lock is ours: others find another one.
+        std::fs::remove_file(&lock).unwrap();
+        story.sandbox.write("data/joined.dat", [&[7; 1000][..], &model].concat());
+        story.commit("meanwhile");
+        drop(held);
+        repack.join().unwrap()
+    });
+    assert_ne!(done.packs_before, 0);
+    for _ in 0..2 {
+        story.gc(&[]);
+    }
+    story.whole();
 }
 
 #[test]

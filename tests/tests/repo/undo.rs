@@ -1,6 +1,6 @@
 //! Undo and redo of every operation that moves something.
 
-use mv_tests::{Files, Sandbox};
+use mv_tests::{Files, Sandbox, Weights, edit, table};
 use serde_json::Value;
 
 /// Refs and HEAD, as the commands show them.
@@ -29,6 +29,31 @@ fn story() -> Sandbox {
     sandbox.write("train.py", "2");
     sandbox.commit("second");
     sandbox
+}
+
+#[test]
+fn what_was_overwritten_and_came_back_is_committed_without_being_stored_again() {
+    let sandbox = Sandbox::new();
+    let mut model = Weights::new(2, 2000, true, 1);
+    let mut rows = table(400_000, 2);
+    sandbox.write("models/m.safetensors", model.safetensors());
+    sandbox.write("data/rows.csv", &rows);
+    sandbox.commit("first");
+    model.train(1);
+    rows = edit(&rows, 500, 1);
+    sandbox.write("models/m.safetensors", model.safetensors());
+    sandbox.write("data/rows.csv", &rows);
+    let without = sandbox.duplicate();
+    sandbox.ok(&["checkout", "--force", "HEAD"]);
+    sandbox.ok(&["undo"]);
+    let again = sandbox.json(&["commit", "-m", "second"]);
+    assert!(again["stored_bytes"].as_u64().unwrap() < 10_000, "{again}");
+    // It takes what it would have taken without the way there and back.
+    without.commit("second");
+    let stored = |sandbox: &Sandbox| sandbox.json(&["du"])["stored_bytes"].as_u64().unwrap();
+    let (detour, straight) = (stored(&sandbox), stored(&without));
+    assert!(detour < straight + 10_000, "{detour} {straight}");
+    sandbox.sound();
 }
 
 /// Runs a command, undoes and redoes it, and holds refs and files to what they were.

@@ -31,7 +31,7 @@ fn packs(sandbox: &Sandbox) -> usize {
 
 /// The plan without what only an apply knows.
 fn planned(mut document: Value) -> Value {
-    for key in ["applied", "freed_bytes", "condemned_packs"] {
+    for key in ["applied", "freed_bytes", "condemned_packs", "records_pruned"] {
         document.as_object_mut().unwrap().remove(key);
     }
     document
@@ -105,6 +105,77 @@ fn the_plan_is_what_apply_does_and_the_rest_stays_whole() {
     let output = sandbox.mv(&["undo"]);
     output.printable();
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+}
+
+#[test]
+fn the_plan_tells_which_records_go_and_where_undo_ends() {
+    let (sandbox, _) = story();
+    let keep = ["gc", "--keep-last", "2", "--keep-within", "0s"];
+    let reflog = || sandbox.json(&["reflog"]).as_array().unwrap().clone();
+    let (before, plan) = (reflog(), sandbox.json(&keep));
+    let gone = plan["drop_records"].as_array().unwrap();
+    assert_eq!(gone.len() + 2, before.len(), "{plan}");
+    let told = sandbox.ok(&keep);
+    let line = format!(
+        "forget {} records of the reflog; undo goes no further back than `checkout main`\n",
+        gone.len()
+    );
+    assert!(told.stdout.contains(&line), "{}", told.stdout);
+    assert!(told.stderr.contains("gc --apply"), "{}", told.stderr);
+    let applied = sandbox.json(&[&keep[..], &["--apply"]].concat());
+    assert_eq!(planned(applied.clone()), planned(plan.clone()));
+    assert_eq!(applied["records_pruned"], gone.len());
+    assert_eq!(reflog(), before[..2]);
+    sandbox.ok(&["undo"]);
+    sandbox.sound();
+}
+
+#[test]
+fn a_version_that_stays_in_its_pack_is_not_told_to_go() {
+    let sandbox = Sandbox::new();
+    sandbox.write("0.bin", Random::new(0).bytes(100_000));
+    sandbox.commit("base");
+    sandbox.ok(&["checkout", "-b", "side"]);
+    sandbox.write("side.bin", Random::new(9).bytes(5000));
+    sandbox.commit("side");
+    sandbox.ok(&["checkout", "main"]);
+    sandbox.ok(&["branch", "-d", "side"]);
+    for n in 1..8 {
+        sandbox.write(format!("{n}.bin"), Random::new(n).bytes(100_000));
+        sandbox.commit("more");
+    }
+    // All of them share a pack by now, most of which is in use.
+    sandbox.ok(&["repack", "--gather"]);
+    later(&sandbox);
+    let plan = sandbox.json(&["gc", "--keep-last", "1"]);
+    assert_eq!(plan["rewrite_packs"], serde_json::json!([]), "{plan}");
+    for key in ["drop_versions", "paths"] {
+        assert_eq!(plan[key], serde_json::json!([]), "{plan}");
+    }
+}
+
+#[test]
+fn packs_that_were_replaced_are_told_of_until_they_are_gone() {
+    let (sandbox, _) = story();
+    let on_disk = || {
+        let files = damage::packs(&sandbox.dot()).into_iter();
+        files.map(|file| file.metadata().unwrap().len()).sum::<u64>()
+    };
+    let told = sandbox.ok(&["repack"]);
+    assert!(told.stderr.contains("of replaced packs go with `mver gc --apply`"), "{}", told.stderr);
+    let bytes = |value: &Value| value.as_u64().unwrap();
+    let du = sandbox.json(&["du"]);
+    assert!(bytes(&du["retired_bytes"]) > 0, "{du}");
+    assert_eq!(bytes(&du["stored_bytes"]) + bytes(&du["retired_bytes"]), on_disk());
+    let plan = sandbox.json(&["gc"]);
+    assert_eq!(plan["retired_bytes"], du["retired_bytes"], "{plan}");
+    assert!(sandbox.ok(&["gc"]).stdout.contains("retired less than an hour ago"));
+    assert!(sandbox.ok(&["du"]).stdout.contains("more in packs that were replaced"));
+    sandbox.advance(2 * HOUR);
+    let plan = sandbox.json(&["gc", "--apply"]);
+    assert_eq!((bytes(&plan["retired_bytes"]), &plan["free_bytes"]), (0, &du["retired_bytes"]));
+    let du = sandbox.json(&["du"]);
+    assert_eq!((bytes(&du["stored_bytes"]), bytes(&du["retired_bytes"])), (on_disk(), 0));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::commands::shared::{self, Bump, BumpDocument};
 use crate::context::{Context, parse_name};
 use crate::failure::{Failure, Result};
 use crate::format;
+use crate::json::{ByEncoding, Skipped};
 use crate::ui::{Role, Ui};
 
 /// Record the working tree as a new version
@@ -74,6 +75,10 @@ struct Document<'a> {
     new_bytes: u64,
     stored_bytes: u64,
     files: u64,
+    by_encoding: ByEncoding<'a>,
+    skipped: Vec<Skipped<'a>>,
+    notes: &'a [String],
+    warnings: &'a [String],
 }
 
 pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
@@ -125,6 +130,10 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
             new_bytes: done.new_bytes,
             stored_bytes: done.stored_bytes,
             files: done.files,
+            by_encoding: ByEncoding(&done.by_encoding),
+            skipped: done.skipped.iter().map(Skipped::from).collect(),
+            notes: &done.notes,
+            warnings: &done.warnings,
         })?;
         return Ok(0);
     }

@@ -9,12 +9,13 @@ use serde::{Serialize, Serializer};
 use crate::context::Context;
 use crate::failure::Result;
 use crate::format;
+use crate::json::ByEncoding;
 use crate::table::Table;
 
 /// Show what the history takes on disk
 ///
-/// Logical is the sum over all versions, unique counts equal content once, stored is what is on
-/// disk. What two versions share counts for the older one. Encodings tell how the unique bytes are stored:
+/// Logical is the sum over all versions, unique counts equal content once, stored is what it takes in
+/// packs; packs that others replaced take their room until `mv gc` deletes them. What two versions share counts for the older one. Encodings tell how the unique bytes are stored:
 /// `float` are numbers by themselves, `delta` numbers against those of another version, `cast` numbers that
 /// are others rounded, `diff` any bytes against another version, `columns` tables by column, `zstd` and `raw`
 /// the rest.
@@ -32,6 +33,7 @@ struct Document<'a> {
     logical_bytes: u64,
     unique_bytes: u64,
     stored_bytes: u64,
+    retired_bytes: u64,
     objects: u64,
     packs: u64,
     by_component: Parts<'a>,
@@ -63,26 +65,6 @@ impl Serialize for Parts<'_> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (component, part) in self.0 {
             map.serialize_entry(component.as_str(), &PartDocument::from(part))?;
-        }
-        map.end()
-    }
-}
-
-struct ByEncoding<'a>(&'a [Encodings]);
-
-#[derive(Serialize)]
-struct EncodingDocument {
-    raw_bytes: u64,
-    stored_bytes: u64,
-}
-
-impl Serialize for ByEncoding<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for Encodings { encoding, raw_bytes, stored_bytes } in self.0 {
-            let (raw_bytes, stored_bytes) = (*raw_bytes, *stored_bytes);
-            let document = EncodingDocument { raw_bytes, stored_bytes };
-            map.serialize_entry(&encoding.to_string(), &document)?;
         }
         map.end()
     }
@@ -120,6 +102,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             logical_bytes: found.logical_bytes,
             unique_bytes: found.unique_bytes,
             stored_bytes: found.stored_bytes,
+            retired_bytes: found.retired_bytes,
             objects: found.objects,
             packs: found.packs,
             by_component: Parts(&found.by_component),
@@ -142,6 +125,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
     let versions = format::count(found.versions, "version");
     ui.line("");
     ui.line(format!("{versions}, {} in {packs}", format::count(found.objects, "object")));
+    if found.retired_bytes > 0 {
+        ui.line(format!(
+            "{} more in packs that were replaced, until `mv gc --apply`",
+            format::bytes(found.retired_bytes)
+        ));
+    }
     Ok(0)
 }
 
@@ -168,9 +157,9 @@ fn by_encoding(found: &Du) -> Table {
 }
 
 fn by_version(found: &Du) -> Table {
-    let mut table = Table::new(&["version", ">logical", ">new", ">stored", "as", "message"]);
-    for DuVersion { version, subject, sizes, .. } in &found.by_version {
-        let mut row = vec![format::text(version)];
+    let mut table = Table::new(&["version", "id", ">logical", ">new", ">stored", "as", "message"]);
+    for DuVersion { id, version, subject, sizes } in &found.by_version {
+        let mut row = vec![format::text(version), id.short()];
         let bytes = [sizes.logical_bytes, sizes.unique_bytes, sizes.stored_bytes];
         row.extend(bytes.map(format::bytes));
         row.push(mostly(&sizes.by_encoding));

@@ -44,10 +44,13 @@ struct Document {
     rewrite_packs: Vec<PackDocument>,
     expired_packs: Vec<PackDocument>,
     paths: Vec<PathBytes>,
+    drop_records: Vec<u64>,
     free_bytes: u64,
     kept_bytes: u64,
+    retired_bytes: u64,
     freed_bytes: u64,
     condemned_packs: u64,
+    records_pruned: u64,
 }
 
 #[derive(Serialize)]
@@ -91,10 +94,13 @@ impl From<&GcPlan> for Document {
                 .iter()
                 .map(|(path, bytes)| PathBytes { path: path.clone(), bytes: *bytes })
                 .collect(),
+            drop_records: plan.drop_records.clone(),
             free_bytes: plan.free_bytes,
             kept_bytes: plan.kept_bytes,
+            retired_bytes: plan.retired_bytes,
             freed_bytes: 0,
             condemned_packs: 0,
+            records_pruned: 0,
         }
     }
 }
@@ -128,6 +134,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
         document.applied = true;
         document.freed_bytes = done.freed_bytes;
         document.condemned_packs = done.packs_condemned;
+        document.records_pruned = done.records_pruned;
         if !ui.json {
             told(ui, &done);
         }
@@ -182,6 +189,20 @@ fn print(ui: &Ui<'_>, plan: &GcPlan) {
                 format::bytes(bytes)
             ));
         }
+    }
+    if !plan.drop_records.is_empty() {
+        let records = format::count(plan.drop_records.len() as u64, "record");
+        let end = plan.undo_ends.as_deref().map(|operation| {
+            format!("; undo goes no further back than `{}`", format::text(operation))
+        });
+        ui.line(format!("forget {records} of the reflog{}", end.unwrap_or_default()));
+    }
+    if plan.retired_packs > 0 {
+        ui.line(format!(
+            "{}, {}, retired less than an hour ago: a later gc deletes them",
+            format::count(plan.retired_packs, "pack"),
+            format::bytes(plan.retired_bytes)
+        ));
     }
     ui.line(format!(
         "{} can be freed, {} are kept",

@@ -12,14 +12,14 @@ use crate::format;
 /// What branches, tags and stages name is stored whole or nearly so, older versions as differences to newer
 /// ones, all else with more work than a commit takes. Takes about as long as committing every version
 /// again, and until the next `mv gc` the room of both. Nothing is dropped, and no id changes. On a remote
-/// small packs are gathered into large ones, while others push and clone.
+/// nothing is stored anew: small packs are gathered into large ones, while others push and clone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mv repack\n  mv repack --gather\n  mv repack --remote origin")]
 pub(crate) struct Args {
     /// Only gather small packs into large ones, as they are: a matter of moments
-    #[arg(long)]
+    #[arg(long, conflicts_with = "remote")]
     gather: bool,
-    /// The packs of this remote instead
+    /// Gather the packs of this remote instead
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
 }
@@ -56,6 +56,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             format::bytes(done.bytes_before),
             format::count(done.packs_after, "pack"),
             format::bytes(done.bytes_after)
+        ));
+        let on = args.remote.as_deref().map(|name| format!(" --remote {}", format::text(name)));
+        ui.hint(&format!(
+            "the {} of replaced packs go with `mv gc{} --apply` in an hour",
+            format::bytes(done.bytes_before),
+            on.unwrap_or_default()
         ));
     }
     Ok(0)

@@ -9,7 +9,7 @@ use crate::commands::shared::{self, ConflictDocument};
 use crate::context::Context;
 use crate::failure::{NO, Result};
 use crate::format;
-use crate::json::{self, ChangeDocument};
+use crate::json::{self, ChangeDocument, Skipped};
 use crate::ui::Ui;
 
 /// Show the branch, the version and what changed since
@@ -39,12 +39,6 @@ struct Document<'a, C> {
     skipped: Vec<Skipped<'a>>,
 }
 
-#[derive(Serialize)]
-struct Skipped<'a> {
-    path: &'a str,
-    reason: &'a str,
-}
-
 pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
     let (repo, session) = context.open()?;
     let found = status(&repo, &StatusOptions::default(), &session)?;
@@ -58,7 +52,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Args) -> Result<u8> {
             changes: json::array(found.changes.iter().map(ChangeDocument::from)),
             unfinished: found.unfinished.as_deref(),
             conflicts: found.conflicts.as_deref().map(shared::conflict_documents),
-            skipped: found.skipped.iter().map(|(path, reason)| Skipped { path, reason }).collect(),
+            skipped: found.skipped.iter().map(Skipped::from).collect(),
         })?;
     } else if args.nul {
         shared::raw_paths(ui, found.changes.iter().map(|c| &c.path));

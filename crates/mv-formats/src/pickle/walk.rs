@@ -11,9 +11,7 @@ use crate::pickle::torch::{self, Storages};
 const MAX_DEPTH: usize = 256;
 /// Bytes of one key.
 const MAX_KEY: usize = 64 << 10;
-/// Bytes of the keys on the paths of all names, and of the steps without a key.
-const MAX_PATHS: u64 = 1 << 28;
-/// What a step costs beside its key, which is read from the file.
+/// What a name costs beside its bytes, and a step beside those of its key, which is read from the file.
 const STEP: u64 = 32;
 
 pub(crate) struct Walk<'a, 'h> {
@@ -22,8 +20,10 @@ pub(crate) struct Walk<'a, 'h> {
     listing: &'a mut Listing,
     path: Vec<Step>,
     depth: usize,
-    /// What all names have cost.
-    paths: u64,
+    /// The name of the first steps of the path, and how long it was before each of them. Many tensors lie
+    /// behind the same steps, whose keys are read once.
+    name: String,
+    named: Vec<usize>,
     /// Which items of tuples, lists and objects were entered. What is shared is entered once, so that
     /// neither cycles nor sharing cost anything.
     seen: [Vec<bool>; 3],
@@ -47,7 +47,8 @@ impl<'a, 'h> Walk<'a, 'h> {
         let counts = heap.counts();
         listing.hold(counts.iter().sum())?;
         let seen = counts.map(|count| vec![false; count]);
-        Ok(Walk { heap, storages, listing, path: Vec::new(), depth: 0, paths: 0, seen })
+        let (path, name, named) = (Vec::new(), String::new(), Vec::new());
+        Ok(Walk { heap, storages, listing, path, depth: 0, name, named, seen })
     }
 
     /// Lists everything that can be reached from here.
@@ -85,6 +86,9 @@ impl<'a, 'h> Walk<'a, 'h> {
         self.path.push(step);
         self.visit(value)?;
         self.path.pop();
+        if self.named.len() > self.path.len() {
+            self.name.truncate(self.named.pop().unwrap_or_default());
+        }
         Ok(())
     }
 
@@ -173,40 +177,41 @@ impl<'a, 'h> Walk<'a, 'h> {
     /// The path as text. The dicts in which a `torch.nn.Module` keeps its parts are left out, so that
     /// names are those of its `state_dict`.
     fn name(&mut self, root: &str) -> Result<String> {
-        let mut name = String::new();
-        for &step in &self.path {
-            self.paths += STEP;
-            if let Step::Key(Value::Text { len, .. }, _) = step {
-                self.paths += u64::from(len);
-            }
-            if self.paths > MAX_PATHS {
-                let what = "the length of all names";
-                return Err(Error::Limit { format: "pickle", what, limit: MAX_PATHS });
-            }
-            let part = match step {
-                Step::Arguments => continue,
-                Step::Index(index) => index.to_string(),
-                Step::Key(Value::Int(n), _) => n.to_string(),
-                Step::Key(key @ Value::Text { .. }, index) => {
-                    self.heap.text(key, MAX_KEY)?.unwrap_or_else(|| format!("#{index}"))
-                }
-                Step::Key(_, index) => format!("#{index}"),
-            };
-            if matches!(part.as_str(), "_modules" | "_parameters" | "_buffers") {
-                continue;
-            }
-            if !name.is_empty() {
-                name.push('.');
-            }
-            name.push_str(&part);
-            if name.len() > MAX_KEY {
-                let limit = MAX_KEY as u64;
-                return Err(Error::Limit { format: "pickle", what: "the length of a name", limit });
-            }
+        while let Some(&step) = self.path.get(self.named.len()) {
+            self.named.push(self.name.len());
+            self.extend(step)?;
         }
-        if name.is_empty() {
-            name.push_str(root);
+        self.listing.name(STEP + self.name.len() as u64)?;
+        Ok(if self.name.is_empty() { root.to_owned() } else { self.name.clone() })
+    }
+
+    /// Adds one step to the name.
+    fn extend(&mut self, step: Step) -> Result<()> {
+        let key = match step {
+            Step::Key(Value::Text { len, .. }, _) => u64::from(len),
+            _ => 0,
+        };
+        self.listing.name(STEP + key)?;
+        let part = match step {
+            Step::Arguments => return Ok(()),
+            Step::Index(index) => index.to_string(),
+            Step::Key(Value::Int(n), _) => n.to_string(),
+            Step::Key(key @ Value::Text { .. }, index) => {
+                self.heap.text(key, MAX_KEY)?.unwrap_or_else(|| format!("#{index}"))
+            }
+            Step::Key(_, index) => format!("#{index}"),
+        };
+        if matches!(part.as_str(), "_modules" | "_parameters" | "_buffers") {
+            return Ok(());
         }
-        Ok(name)
+        if !self.name.is_empty() {
+            self.name.push('.');
+        }
+        self.name.push_str(&part);
+        if self.name.len() > MAX_KEY {
+            let limit = MAX_KEY as u64;
+            return Err(Error::Limit { format: "pickle", what: "the length of a name", limit });
+        }
+        Ok(())
     }
 }

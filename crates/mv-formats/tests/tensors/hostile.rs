@@ -167,8 +167,8 @@ fn long_paths_to_many_tensors_are_not_read_again_and_again() {
     let main = pickle::whole(&[key, tensor, deep].concat());
     let file =
         zip([("a/data.pkl".to_owned(), Stored(main)), ("a/data/0".to_owned(), Stored(vec![0; 4]))]);
-    assert!(matches!(refused("x.pt", &file), Error::Limit { .. }));
-    assert!(file.read.load(Ordering::Relaxed) < 1 << 30);
+    assert_eq!(survive("x.pt", &file).expect("a model").tensors.len(), 1000);
+    assert!(file.read.load(Ordering::Relaxed) < 200 * 60_000 + (1 << 20));
 }
 
 #[test]

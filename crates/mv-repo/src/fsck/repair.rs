@@ -74,7 +74,7 @@ pub struct RepairOutcome {
 /// As [`Repo::open`]; `LostRace` when somebody else was first, `Cancelled`, `Io`. What could not be
 /// repaired is in the outcome.
 pub fn repair(repo: &Repo, session: &Session) -> Result<RepairOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let full = FsckOptions { full: true, sample: None };
     let layout = repo.layout();

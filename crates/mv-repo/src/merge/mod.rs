@@ -83,7 +83,7 @@ pub struct MergeOutcome {
 /// `Merging` while another merge waits, `Policy` for a version without common history,
 /// `UnknownRevision`, `Invalid` for a blank message, `LostRace`, `Io`.
 pub fn merge(repo: &Repo, options: &MergeOptions, session: &Session) -> Result<MergeOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     // A merge that was cut off while it wrote files is begun anew.
     if cut_off(repo)?.is_none_or(|operation| operation.starts_with("merge --")) {

@@ -26,7 +26,7 @@ const ABORT: &str = "merge --abort";
 /// # Errors
 /// `Policy` when there is no merge; `LostRace`, `Io`.
 pub fn abort(repo: &Repo, session: &Session) -> Result<CheckoutOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let head = repo.state().head_target();
     let under_way = Unfinished::of(repo)?.is_some() || cut_off(repo)?.is_some();
@@ -60,7 +60,7 @@ pub fn decide(
     paths: &[PathArg],
     session: &Session,
 ) -> Result<CheckoutOutcome> {
-    let _lock = repo.lock()?;
+    let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
     let Some(mut merge) = Unfinished::of(repo)? else {
         return Err(Error::Policy { what: "there is no unfinished merge".into() });

@@ -219,6 +219,36 @@ fn pickles_in_an_archive_are_followed_as_far_as_some() {
     assert_eq!((parts.len(), tensors), (700, 512));
 }
 
+/// One array and many more mentions of it than it has bytes, below keys of this length.
+fn mentions(keys: usize, mentions: usize) -> Vec<u8> {
+    let dtype = [&b"cnumpy\ndtype\n"[..], &pickle::tuple(&[pickle::text("u1")]), b"R"].concat();
+    let bytes = [&b"C\x20"[..], &[7; 32]].concat();
+    let args = pickle::tuple(&[bytes, dtype, pickle::ints(&[32]), pickle::text("C")]);
+    let array = [&b"cnumpy.core.numeric\n_frombuffer\n"[..], &args, b"Rq\x000"].concat();
+    let key = [&pickle::text(&"k".repeat(keys))[..], b"q\x010"].concat();
+    let leaves = [&b"]("[..], &b"h\x00".repeat(mentions), b"e"].concat();
+    let deep = [&b"}h\x01".repeat(200)[..], &leaves, &b"s".repeat(200)].concat();
+    pickle::whole(&[array, key, deep].concat())
+}
+
+#[test]
+fn what_many_names_cost_is_bounded_for_all_of_a_file() {
+    let tensors = |file: &dyn Source| {
+        let parts = layout("x", file).expect("a layout").parts;
+        parts.iter().filter(|part| part.content != Content::Opaque).count()
+    };
+    // Names of 8 KB, too many to be held: each such entry costs some 30 MB of names before that is known.
+    let after = |hostile: usize| {
+        let hostile = (0..hostile).map(|n| (format!("{n}.pkl"), Stored(mentions(40, 5000))));
+        zip(hostile.chain([("x.pkl".to_owned(), Stored(mentions(40, 1)))]))
+    };
+    assert_eq!([2, 3].map(|hostile| tensors(&after(hostile))), [1, 0]);
+    // Keys are read once, not for each name behind them.
+    let file = zip([("a.pkl".to_owned(), Stored(mentions(40, 3000)))]);
+    assert_eq!(tensors(&file), 1);
+    assert!(file.read.into_inner() < 1 << 20);
+}
+
 #[test]
 fn a_read_that_fails_is_an_error() {
     struct Broken(Sparse);

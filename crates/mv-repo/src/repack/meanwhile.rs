@@ -1,0 +1,62 @@
+//! What was published while everything was being stored anew.
+//!
+//! A commit relies on what is there: a chunk of an older file, or something that it is coded against.
+//! A repack cuts files anew and writes no chunk that stands for no file any more, so what newer packs
+//! need of the old ones is copied after them.
+
+use std::collections::HashSet;
+
+use mv_graph::reach;
+use mv_store::{Kind, PackId, Store, Transport, Unit, Written, merge_packs};
+
+use crate::error::{Error, Result};
+use crate::repo::Repo;
+use crate::session::Session;
+
+/// Copies what packs that are newer than `before` need of its packs and `new` ones lack.
+///
+/// # Errors
+/// `LostRace` when a pack of `before` was replaced meanwhile, or a new one taken for abandoned.
+pub(super) fn copied(
+    repo: &Repo,
+    before: &Repo,
+    new: &[PackId],
+    session: &Session,
+) -> Result<Written> {
+    let state = repo.state();
+    if state.generation == before.state().generation {
+        return Ok(Written::default());
+    }
+    let old = &before.state().packs;
+    let lost = || Error::LostRace { generation: state.generation };
+    for pack in new {
+        let retired = state.condemned.iter().chain(&state.deleting).any(|r| r.pack == *pack);
+        if retired || repo.transport().size(&pack.file_name())?.is_none() {
+            return Err(lost());
+        }
+    }
+    // In a part of a repository what is meant to be missing cannot be told from what is lost.
+    if repo.partial().is_some() || old.iter().any(|pack| state.packs.binary_search(pack).is_err()) {
+        return Err(lost());
+    }
+    let newer: Vec<PackId> = state.packs.iter().copied().filter(|p| !old.contains(p)).collect();
+    let store = repo.store().here();
+    let there: Vec<PackId> = newer.iter().chain(new).copied().collect();
+    let there = Store::open(store.root(), &there);
+    // What was stored anew is read as it is now: its old chunks are not needed.
+    let all = there.join(&store.only(old));
+    let versions = store.only(&newer).ids_of(Kind::Manifest)?;
+    let reached = reach::reachable(&all, &versions, &HashSet::new())?;
+    let mut needed: HashSet<_> = reached.ids().copied().collect();
+    for pack in &newer {
+        needed.extend(store.bases_in(*pack)?);
+    }
+    all.add_bases(&mut needed)?;
+    needed.retain(|id| !there.contains(id));
+    if needed.is_empty() {
+        return Ok(Written::default());
+    }
+    let task = session.progress.task("copying what is newer", Unit::Bytes);
+    let keep = |id: &_| needed.contains(id);
+    Ok(merge_packs(store.root(), &store, old, &[], &keep, &session.nonces, &task)?)
+}
