@@ -56,7 +56,7 @@ impl Anew<'_> {
         let mut contents: Vec<(&PathHistory, &Content)> = paths
             .iter()
             .flat_map(|path| path.contents.iter().map(move |content| (path, content)))
-            .filter(|(_, content)| content.bytes < OUTLINED && self.old.contains(&content.id))
+            .filter(|(_, content)| content.bytes < OUTLINED && self.old.holds(&content.id))
             .collect();
         contents.sort_by_cached_key(|(path, content)| {
             let path = path.path.as_bytes();
@@ -89,7 +89,7 @@ impl Anew<'_> {
     fn path(&self, history: &PathHistory, outlines: &Outlines<'_>) -> Result<()> {
         let large = history.contents.iter().filter(|content| content.bytes >= OUTLINED);
         let (mut newest, mut newer): (Option<FileEntry>, Option<FileEntry>) = (None, None);
-        for content in large.filter(|content| self.old.contains(&content.id)) {
+        for content in large.filter(|content| self.old.holds(&content.id)) {
             let entry = FileEntry { mode: Mode::File, id: content.id, bytes: content.bytes };
             let quick = self.quick.contains(&content.id);
             let parent = if quick { &newest } else { &newer };
