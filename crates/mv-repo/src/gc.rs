@@ -155,7 +155,8 @@ fn plan_for(depot: &Depot<'_>, options: &GcOptions, session: &Session) -> Result
         }
     })?;
     let partial = depot.is_partial();
-    let mut marked = Mark { live: roots.ledger_entries, task: &task, partial };
+    objects.read_ahead_lists()?;
+    let mut marked = Mark { live: roots.ledger_entries, objects: &objects, task: &task, partial };
     reach::visit(&objects, &roots.versions, &mut marked)?;
     let mut plan = GcPlan {
         generation: depot.state().generation,
@@ -174,6 +175,8 @@ fn plan_for(depot: &Depot<'_>, options: &GcOptions, session: &Session) -> Result
 /// Notes every object that is reached.
 struct Mark<'a> {
     live: HashSet<Hash>,
+    /// A blob may be cut otherwise there than where it is read.
+    objects: &'a Store,
     task: &'a mv_store::Task,
     /// Whether not everything is meant to be here.
     partial: bool,
@@ -182,14 +185,18 @@ struct Mark<'a> {
 impl Visitor for Mark<'_> {
     fn enter(
         &mut self,
-        _: Kind,
+        kind: Kind,
         id: &Hash,
-        _: Option<u64>,
+        bytes: Option<u64>,
         _: &reach::Place<'_>,
     ) -> mv_graph::Result<bool> {
         self.task.add(1);
         self.task.check()?;
         self.live.insert(*id);
+        // A file, not one of its parts.
+        if kind == Kind::Blob && bytes.is_some() {
+            self.live.extend(self.objects.parts_in_use(id)?);
+        }
         Ok(true)
     }
 

@@ -118,6 +118,9 @@ pub fn copy_rest(
     copy_lacking(&Copier::new(writer, store), store, &slots, keep, &counts, &|_| task.check())
 }
 
+/// Whether a list is copied: where its block is, a slot and a number there, the blob, and the block.
+type Counts<'c> = dyn Fn((usize, u32), &Hash, &WholeBlock) -> Result<bool> + 'c;
+
 /// Copies what is kept of some packs and is not where it goes to: lists last, and of these the ones
 /// that `counts` accepts. `step` hears of each block.
 fn copy_lacking(
@@ -125,7 +128,7 @@ fn copy_lacking(
     store: &Store,
     slots: &[usize],
     keep: &dyn Fn(&Hash) -> bool,
-    counts: &dyn Fn((usize, u32), &Hash, &WholeBlock) -> Result<bool>,
+    counts: &Counts<'_>,
     step: &dyn Fn(&Block) -> Result<()>,
 ) -> Result<()> {
     for lists in [Form::Whole, Form::List] {

@@ -175,7 +175,7 @@ fn what_a_gc_left_of_a_file_on_a_remote_is_asked_for_by_nobody() {
     let clone = cloned(&place, &[]);
     assert_eq!(clone.read("data/large.bin").len(), 3_200_000);
     clone.sound();
-    sound_remote(&place);
+    clone.ok(&["fsck", "--remote", "origin", "--full"]);
 }
 
 #[test]

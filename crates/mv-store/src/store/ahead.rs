@@ -138,6 +138,33 @@ impl Store {
             bytes += u64::from(found.block.stored_len);
             wanted.entry(found.slot).or_default().push(found.block);
         }
+        self.fetch_blocks(wanted)
+    }
+
+    /// Fetches the lists that lie on a remote, up to a limit of memory, for whoever looks at all of them.
+    ///
+    /// # Errors
+    /// What fetching gives.
+    pub fn read_ahead_lists(&self) -> Result<()> {
+        let mut wanted: HashMap<usize, Vec<Block>> = HashMap::new();
+        let mut bytes = 0;
+        for (slot, place) in self.0.slots.iter().enumerate() {
+            if matches!(place.home, Home::Local(_)) {
+                continue;
+            }
+            let index = &self.pack(slot)?.index;
+            for n in 0..index.blocks() {
+                let block = index.block(n)?;
+                if block.encoding == Encoding::List && bytes <= MOST / 2 {
+                    bytes += u64::from(block.stored_len);
+                    wanted.entry(slot).or_default().push(block);
+                }
+            }
+        }
+        self.fetch_blocks(wanted)
+    }
+
+    fn fetch_blocks(&self, wanted: HashMap<usize, Vec<Block>>) -> Result<()> {
         let mut requests = Vec::new();
         for (slot, mut blocks) in wanted {
             blocks.sort_unstable_by_key(|b| b.offset);

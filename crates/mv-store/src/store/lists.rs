@@ -91,8 +91,7 @@ impl Store {
         self.copy_list(id, self.list_of(&found, id)?, self, &mut Handed::new(None, out))
     }
 
-    /// The list nodes and chunks that a blob is made of; none when it is stored whole. Of a blob that is
-    /// cut otherwise in other packs, theirs as well: they are in use as long as those lists are there.
+    /// The list nodes and chunks that a blob is made of; none when it is stored whole.
     ///
     /// # Errors
     /// `Missing`, `Corrupt`, `Io`.
@@ -101,13 +100,20 @@ impl Store {
             Ok(found) => found,
             Err(elsewhere) => return elsewhere.children(id),
         };
-        let mut lists = Vec::new();
-        if found.is_list() {
-            lists.push(self.sound_list(id, &found)?);
+        if !found.is_list() {
+            return Ok(None);
         }
-        let others = self.lists(id, found.slot).filter_map(|copy| self.list_of(&copy, id).ok());
-        lists.extend(others.filter(|list| self.is_complete(list.clone(), false)));
-        if lists.is_empty() { Ok(None) } else { self.parts(lists).map(Some) }
+        self.parts(vec![self.sound_list(id, &found)?]).map(Some)
+    }
+
+    /// The list nodes and chunks of every list of a blob of which everything is here. They are in use as
+    /// long as these lists are there, whichever of them is read.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `Io`.
+    pub fn parts_in_use(&self, id: &Hash) -> Result<Vec<Hash>> {
+        let lists = self.lists(id, usize::MAX).filter_map(|copy| self.list_of(&copy, id).ok());
+        self.parts(lists.filter(|list| self.is_complete(list.clone(), false)).collect())
     }
 
     /// What some lists name, each once.

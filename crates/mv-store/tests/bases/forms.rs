@@ -116,7 +116,7 @@ fn the_chunks_of_every_list_of_a_blob_are_in_use() {
     let (id, bytes, [first, second]) = cut_twice(&lab);
     let open = |packs: &[PackId]| Store::open(lab.root(), packs);
     let parts = |packs: &[PackId]| -> HashSet<Hash> {
-        open(packs).children(&id).unwrap().unwrap().into_iter().collect()
+        open(packs).parts_in_use(&id).unwrap().into_iter().collect()
     };
     let all: HashSet<Hash> = parts(&[first]).union(&parts(&[second])).copied().collect();
     assert_eq!(parts(&[first, second]), all);

@@ -288,14 +288,10 @@ fn what_a_few_bytes_would_decode_without_end_is_not_read() {
         let mut blocks: Vec<Block> =
             (0..levels * 2).map(|n| coded(DIFF, &bytes(n), &[0; 40])).collect();
         blocks.extend([raw(&bytes(200)), raw(&bytes(201))]);
-        let next = |n: u8| (2..4).map(move |step| n / 2 * 2 + step);
         let name = |n: u8| blocks[usize::from(n)].objects[0].0;
-        let bases: Vec<(u32, Hash)> = (0..levels * 2)
-            .flat_map(|n| next(n).map(move |base| (n, base)))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|(n, base)| (u32::from(n), name(base)))
-            .collect();
+        let next = |n: u8| [n / 2 * 2 + 2, n / 2 * 2 + 3].map(name);
+        let bases: Vec<(u32, Hash)> =
+            (0..levels * 2).flat_map(|n| next(n).map(|base| (u32::from(n), base))).collect();
         let mut lab = Lab::new();
         let store = planted(&mut lab, &pack(&blocks, &bases));
         assert_eq!(store.contains(&name(0)), is_read, "{levels}");
@@ -323,7 +319,7 @@ fn a_block_that_is_much_longer_stored_than_decoded_is_refused() {
     let mut lab = Lab::new();
     for (len, is_read) in [(65, true), (66, false)] {
         let block = coded(ZSTD, b"x", &vec![0; len]);
-        let store = planted(&mut lab, &pack(&[block.clone()], &[]));
+        let store = planted(&mut lab, &pack(std::slice::from_ref(&block), &[]));
         assert_eq!(store.contains(&block.objects[0].0), is_read, "{len}");
     }
 }
