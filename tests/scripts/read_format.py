@@ -320,21 +320,16 @@ class Tokens:
     """What tokens stand for, in elements of a size (5.6)."""
 
     def __init__(self, size):
-        self.raw, self.least, self.level = [], [], []
+        self.raw, self.least = [], []
         for t in range({1: 48, 2: 112, 4: 240, 8: 256}[size]):
-            if t < 8:
-                raw, least, level = 0, t, (0, 11, 17, 21, 24, 26, 28, 29)[t]
+            if t < 8 or size == 8 and t < 16:
+                raw, head = 0, t
             elif size < 8:
-                raw, level = t // 8 - 1, t + 22
-                least = (8 + t % 8) << raw
-            elif t < 16:
-                raw, least, level = 0, t, t + 22
+                raw, head = t // 8 - 1, 8 + t % 8
             else:
-                raw, level = t // 4 - 2, 2 * t + 6
-                least = (4 + t % 4) << raw
+                raw, head = t // 4 - 2, 4 + t % 4
             self.raw.append(raw)
-            self.least.append(least)
-            self.level.append(level)
+            self.least.append(head << raw)
 
 
 class Bits:
@@ -352,15 +347,15 @@ class Bits:
 
 
 def frequencies(bits, tokens):
-    found, left, before = [], 2048, 0
+    found, left, before = [], 512, 0
     while left:
         need(len(found) < tokens, "delta: more tokens than there are")
         ones = 0
         while bits.take(1):
             ones += 1
-            need(ones <= 24, "delta: a frequency is too wide")
+            need(ones <= 20, "delta: a frequency is too wide")
         width = before + (-(ones + 1 >> 1) if ones & 1 else ones >> 1)
-        need(0 <= width <= 12, "delta: a frequency is too wide")
+        need(0 <= width <= 10, "delta: a frequency is too wide")
         f = (1 << width - 1) + bits.take(width - 1) if width else 0
         need(f <= left, "delta: frequencies add up to too much")
         found.append(f)
@@ -370,17 +365,17 @@ def frequencies(bits, tokens):
 
 def states(found):
     """Of each state: the token, how many bits are read for the next one, and what they are added to."""
-    token, at = [0] * 2048, 0
+    token, at = [0] * 512, 0
     for t, f in enumerate(found):
         for _ in range(f):
             token[at] = t
-            at = (at + 1283) % 2048
+            at = (at + 323) % 512
     seen, made = list(found), []
     for t in token:
         x = seen[t]
         seen[t] += 1
-        bits = 11 - (x.bit_length() - 1)
-        made.append((t, bits, (x << bits) - 2048))
+        bits = 9 - (x.bit_length() - 1)
+        made.append((t, bits, (x << bits) - 512))
     return made
 
 
@@ -394,10 +389,11 @@ def exponents(kind, words):
 def decode_delta(stored, base, raw_len):  # 5.6
     r = Bytes(stored, "delta")
     kind, form, top = kind_of(r), r.number(1), r.number(2)
-    means = [r.number(2) for _ in range(24)]
     size = SIZE[kind]
     n = min(raw_len, len(base)) // size
-    need(form <= 1 and top < 2048 and max(means) < 1024 and n >= 1, "delta: bad header")
+    need(form <= 1 and top < 2048 and n >= 1, "delta: bad header")
+    windows = r.stream((n + 63) // 64)
+    need(len(windows) == (n + 63) // 64 and max(windows) < 64, "delta: bad windows")
     tokens = Tokens(size)
     bits = Bits(stored[r.at :])
     tables = []
@@ -414,20 +410,17 @@ def decode_delta(stored, base, raw_len):  # 5.6
         while not lane.take(1):
             zeros += 1
             need(zeros < 8, "delta: a lane does not begin")
-        lanes.append([lane, lane.take(11)])
+        lanes.append([lane, lane.take(9)])
     parents = words_of(base[: n * size], size)
-    children, shift, total = [], 0, 0
+    children = []
     for i, (parent, e) in enumerate(zip(parents, exponents(kind, parents))):
         below = min(max(top - e, -1), 15)
-        context = min(max((8 * below + 10 + (shift >> 3)) >> 2, 0), 23)
+        context = min(max((8 * below + windows[i // 64] - 22) >> 2, 0), 23)
         lane = lanes[i % len(lanes)]
         t, count, following = tables[context][lane[1]]
         lane[1] = following + lane[0].take(count)
         v = tokens.least[t] + lane[0].take(tokens.raw[t])
         children.append(parent + unzigzag(v) & (1 << 8 * size) - 1)
-        total += tokens.level[t] - means[context]
-        if i % 32 == 31:
-            shift, total = min(max(shift + (total >> 3), -256), 255), 0
     for lane, state in lanes:
         need(lane.at == 8 * len(lane.data) and state == 0, "delta: a lane does not end")
     rest = raw_len - n * size

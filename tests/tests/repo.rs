@@ -6,6 +6,7 @@
 mod repo {
     mod lab;
 
+    mod bases;
     mod bisect;
     mod bump;
     mod checkout_table;

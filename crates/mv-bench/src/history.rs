@@ -38,6 +38,21 @@ pub(crate) struct Options {
     only: Option<String>,
 }
 
+impl Options {
+    fn is_tagged(&self, version: u64) -> bool {
+        version % self.tags.max(1) == 0
+    }
+
+    /// What `checkout` calls a version.
+    fn name(&self, version: u64) -> String {
+        if self.is_tagged(version) {
+            format!("step-{version}")
+        } else {
+            format!("main~{}", self.versions - version)
+        }
+    }
+}
+
 /// Builds the histories and prints how fast each version is.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut results = Vec::new();
@@ -163,7 +178,9 @@ fn build(
         len = run.save(&project.path(MODEL), dtype)?;
         let done = project.commit()?;
         commits.push((done.claimed, done.seconds));
-        project.run(&["--quiet", "tag", &mark(version)])?;
+        if options.is_tagged(version) {
+            project.run(&["--quiet", "tag", &options.name(version)])?;
+        }
         screen::note(format_args!("{name} {version}: {:.2} s", done.seconds));
     }
     Ok((len, commits))
@@ -179,17 +196,13 @@ struct Stop {
 fn stops(options: &Options) -> Vec<Stop> {
     let kind = |version| match version {
         v if v == options.versions => Some("newest"),
-        v if v % options.tags.max(1) == 0 => Some("tag"),
+        v if options.is_tagged(v) => Some("tag"),
         v if v % 7 == 1 => Some("every 7th"),
         _ => None,
     };
     (1..=options.versions)
-        .filter_map(|version| Some(Stop { name: mark(version), kind: kind(version)? }))
+        .filter_map(|version| Some(Stop { name: options.name(version), kind: kind(version)? }))
         .collect()
-}
-
-fn mark(version: u64) -> String {
-    format!("step-{version}")
 }
 
 /// Goes from each to the next, round and round; the first round only warms the page cache.

@@ -19,6 +19,7 @@ mod format;
 mod graph_lines;
 mod host;
 mod json;
+mod memory;
 mod passthrough;
 mod progress;
 mod reference;
@@ -58,6 +59,7 @@ pub use crate::reference::reference_markdown;
 /// The whole program: reads the process, runs, and gives the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    memory::keep_buffers();
     let mut words = std::env::args_os();
     let host = Host::from_process(words.next().unwrap_or_default());
     std::panic::set_hook(Box::new(failure::panic_line));

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::maintain;
 use crate::mark::Mark;
 use crate::measures;
+use crate::outline::{Past, Pasts, Seen};
 use crate::partial::View;
 use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
@@ -56,6 +57,9 @@ pub struct CommitOptions {
     pub amend: bool,
     /// How much work to do to store it small; what `mv.toml` says when not given.
     pub effort: Option<Effort>,
+    /// A revision whose tensors are compared with before those of the current version, and whose files
+    /// where that has none.
+    pub base: Option<String>,
     /// Only these paths; everything when empty.
     pub paths: Vec<PathArg>,
 }
@@ -94,7 +98,7 @@ pub struct CommitOutcome {
 /// Makes a version of the working tree.
 ///
 /// # Errors
-/// `NothingToCommit`, `Invalid`, `Values` for a file of params or metrics that cannot be understood,
+/// `NothingToCommit`, `Invalid`, `UnknownRevision` or `Ambiguous` for the base, `Values` for a file of params or metrics that cannot be understood,
 /// `Policy` for a tag that is taken, `Undecided` when the bytes are to decide on the number and
 /// cannot, `Merging` with the conflicts that nobody has decided, `Unfinished` after an interrupted
 /// checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
@@ -104,6 +108,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     if let Some(name) = &options.tag {
         tag::check_free(repo.state(), name)?;
     }
+    let named = named_base(repo, options, session)?;
     let mut snapshot = Snapshot::take(repo, session)?;
     Mark::refuse_pending(repo, session, &snapshot)?;
     let merging = merging(repo, options, &mut snapshot, session)?;
@@ -121,7 +126,10 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
     let writer = writer.with_effort(options.effort.unwrap_or_default());
     let efforts = options.effort.map_or(repo.config()?.efforts, |effort| [effort; 4]);
-    store_candidates(&mut snapshot, &options.paths, &writer, efforts, session)?;
+    let pasts = pasts(repo, named, &snapshot, merging.as_ref())?;
+    let paths = &options.paths;
+    let sightings =
+        store_candidates(repo, &mut snapshot, paths, pasts, (&writer, efforts), session)?;
     let (changes, files) = if options.paths.is_empty() {
         (snapshot.changes(), snapshot.files(repo)?)
     } else {
@@ -154,6 +162,7 @@ pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result
     if options.paths.is_empty() {
         save_cache(repo, &snapshot, id, session);
     }
+    Seen::remember(repo, sightings, session);
     widen(repo, &changes, session);
     maintain::after(repo, session);
     let tag = bumped.as_ref().map(|b| &b.name).or(options.tag.as_ref());
@@ -226,6 +235,26 @@ fn merging(
     }
     repo.must_be_whole(&[merge.theirs])?;
     repo.manifest(&merge.left).map(Some)
+}
+
+/// The version that the user named to be compared with.
+fn named_base(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<Option<Manifest>> {
+    let Some(rev) = &options.base else { return Ok(None) };
+    repo.manifest(&repo.resolve(rev, session)?).map(Some)
+}
+
+/// The versions that the new one is compared with.
+fn pasts(
+    repo: &Repo,
+    named: Option<Manifest>,
+    snapshot: &Snapshot,
+    merging: Option<&Manifest>,
+) -> Result<Pasts> {
+    let head = snapshot.head.as_ref().map(|(_, manifest)| manifest.clone());
+    let merged = merging.and_then(|manifest| manifest.parents.get(1));
+    let merged = merged.map(|id| repo.manifest(id)).transpose()?;
+    let [named, head, merged] = [named, head, merged].map(|version| version.map(Past::new));
+    Ok(Pasts { named, head, merged })
 }
 
 /// Refuses a path argument that names nothing, now or in HEAD.

@@ -339,6 +339,9 @@ fn check_caches(layout: &Layout, report: &mut FsckReport) {
     {
         report.add("cache", "worktree/stat", format!("{detail}; the next status builds it anew"));
     }
+    if let Err(detail) = crate::outline::Seen::check(&layout.seen()) {
+        report.add("cache", "worktree/seen", format!("{detail}; the next commit begins it anew"));
+    }
     if let Err(e) = crate::mark::Mark::check(layout) {
         report.add("mark", "worktree/checkout", e);
     }

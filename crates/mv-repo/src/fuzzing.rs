@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::line_changes;
 use crate::mark::Mark;
 use crate::measures;
+use crate::outline::Seen;
 use crate::text_merge::{self, Favor, Labels};
 use crate::unfinished::Unfinished;
 
@@ -24,6 +25,12 @@ pub fn checkout_mark(bytes: &[u8]) -> Option<Vec<u8>> {
 #[must_use]
 pub fn merge_note(bytes: &[u8]) -> Option<Vec<u8>> {
     Unfinished::decode(bytes).map(|merge| merge.encode())
+}
+
+/// Decodes the index of tensors and encodes it again.
+#[must_use]
+pub fn seen(bytes: &[u8]) -> Option<Vec<u8>> {
+    Seen::decode(bytes).map(|seen| seen.encode())
 }
 
 /// Parses the bytes of a `.mv/config.toml`.

@@ -5,7 +5,7 @@
 //! .mv/packs/ab/<id>       packs
 //! .mv/state/<generation>  the chain of state records
 //! .mv/tmp/                unpublished files
-//! .mv/worktree/           local caches: stat, checkout marker, unfinished merge, lock
+//! .mv/worktree/           local caches: stat, checkout marker, unfinished merge, lock, tensors seen
 //! .mv/remotes/<name>/     what is kept of a remote: indexes, packs that are arriving
 //! .mv/config.toml         local configuration, when there is any
 //! ```
@@ -193,6 +193,12 @@ impl Layout {
     #[must_use]
     pub fn stat_cache(&self) -> PathBuf {
         self.worktree().join("stat")
+    }
+
+    /// The index of the places where tensors were stored last.
+    #[must_use]
+    pub fn seen(&self) -> PathBuf {
+        self.worktree().join("seen")
     }
 
     /// The mark of a checkout that is not finished, or not known to be on disk.

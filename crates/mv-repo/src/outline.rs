@@ -1,50 +1,53 @@
 //! What is known of a file before it is stored: its parts, and what they resemble.
 //!
 //! The numbers of a tensor resemble those of the tensor of the same name and inner shape in the
-//! version before, whatever file that is in: shards move. A narrow tensor may be a rounded wide one
-//! beside it. Everything else is compared with the file that had its path before. All of it is
-//! advice: a file that cannot be read here is stored like any other.
+//! version before, whatever file that is in: shards move. A version that the user names comes before
+//! it; a tensor that neither has is looked for where any commit stored it last. A narrow tensor may
+//! be a rounded wide one beside it. Everything else is compared with the file that had its path
+//! before. All of it is advice: a file that cannot be read here is stored like any other.
 
 mod parts;
+mod past;
+mod seen;
 mod tensors;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mv_formats::{Source, read_layout};
-use mv_graph::diff::{self, ListedFile};
-use mv_graph::{Component, FileEntry, Manifest, RepoPath};
+use mv_graph::{Component, FileEntry, RepoPath};
 use mv_store::{Effort, Element, Hash, Outline, Part, Similar, Store};
 
 use crate::file_bytes::{FileBytes, is_file};
 use crate::worktree::Root;
 use parts::{Numbers, parts_of};
+use past::tensors_in;
 use tensors::{Place, Tensors};
 
+pub(crate) use past::{Past, Pasts};
+pub(crate) use seen::{Seen, Sighting};
 pub(crate) use tensors::may_have_numbers;
 
 /// Files from this size on have an outline.
 pub(crate) const OUTLINED: u64 = 64 << 10;
-/// Files of the version before that are looked into for tensors.
-const MOST_FILES: usize = 4096;
 /// Bytes of a tensor that are compared with a wider one's before all of it is.
 const SAMPLE: u64 = 4096;
 
 /// Makes outlines of the files of one version.
 pub(crate) struct Outlines<'a> {
     store: &'a Store,
-    /// The version before.
-    before: Option<&'a Manifest>,
+    pasts: Pasts,
     /// Where working files are read.
     root: Option<&'a Root>,
     efforts: [Effort; 4],
-    /// The files of the version before in which tensors may be.
-    files: OnceLock<Vec<ListedFile>>,
-    /// The tensors of those files.
-    known: OnceLock<Tensors>,
     /// The tensors of files that this version already stored.
     stored: Mutex<Tensors>,
+    /// The file that says where tensors were stored last.
+    seen_at: Option<PathBuf>,
+    seen: OnceLock<Seen>,
 }
 
 /// The outline of a file, and the numbers in it.
@@ -53,18 +56,33 @@ pub(crate) struct Outlined {
     numbers: Vec<Numbers>,
 }
 
+/// What one version has that a file may resemble.
+struct Before<'a> {
+    /// The file at its path.
+    entry: Option<FileEntry>,
+    /// The tensors of that file.
+    at_path: OnceCell<Tensors>,
+    /// The version; none where only that file counts.
+    past: Option<&'a Past>,
+}
+
 impl<'a> Outlines<'a> {
     pub(crate) fn new(
         store: &'a Store,
-        before: Option<&'a Manifest>,
+        pasts: Pasts,
         root: Option<&'a Root>,
         efforts: [Effort; 4],
     ) -> Outlines<'a> {
-        let (files, known, stored) = (OnceLock::new(), OnceLock::new(), Mutex::default());
-        Outlines { store, before, root, efforts, files, known, stored }
+        let (stored, seen_at, seen) = (Mutex::default(), None, OnceLock::new());
+        Outlines { store, pasts, root, efforts, stored, seen_at, seen }
     }
 
-    /// The outline of a working file that had some content before.
+    /// Looks for tensors that no version has where this file says that they were last.
+    pub(crate) fn with_seen(self, file: PathBuf) -> Outlines<'a> {
+        Outlines { seen_at: Some(file), ..self }
+    }
+
+    /// The outline of a working file that had some content in the first parent.
     pub(crate) fn of_working(
         &self,
         path: &RepoPath,
@@ -84,8 +102,12 @@ impl<'a> Outlines<'a> {
         parent: Option<&FileEntry>,
     ) -> Outlined {
         let effort = self.efforts[component.index()];
-        let parent = parent.filter(|entry| is_file(entry) && entry.bytes >= OUTLINED);
-        let mut outline = Outline { parent: parent.map(|p| p.id), effort, ..Outline::default() };
+        let parent = parent.copied().filter(is_outlined);
+        let before = if effort == Effort::Fast { Vec::new() } else { self.before(path, parent) };
+        // A base is named for the sake of its tensors: all else is mostly closer to what it was.
+        let parent = parent.or_else(|| before.iter().find_map(|before| before.entry));
+        let mut outline =
+            Outline { parent: parent.map(|entry| entry.id), effort, ..Outline::default() };
         let Some(source) = source.filter(|source| source.size() >= OUTLINED) else {
             return Outlined { outline, numbers: Vec::new() };
         };
@@ -93,10 +115,9 @@ impl<'a> Outlines<'a> {
         let (parts, numbers) = parts_of(&layout);
         outline.parts = parts;
         if effort != Effort::Fast {
-            let same_path = parent.map(|entry| self.tensors_of(path, entry)).unwrap_or_default();
             for numbers in &numbers {
                 let part = &mut outline.parts[numbers.part];
-                part.similar = self.similar(numbers, part, &same_path, source);
+                part.similar = self.similar(numbers, part, (path, &before), source);
             }
         }
         Outlined { outline, numbers }
@@ -111,26 +132,66 @@ impl<'a> Outlines<'a> {
         }
     }
 
+    /// Where the tensors of all files lie that were stored.
+    pub(crate) fn sightings(self) -> Vec<Sighting> {
+        self.stored.into_inner().unwrap_or_else(PoisonError::into_inner).sightings()
+    }
+
+    /// What there is to compare a file with, the most promising first.
+    fn before(&self, path: &RepoPath, parent: Option<FileEntry>) -> Vec<Before<'_>> {
+        let Pasts { named, head, merged } = &self.pasts;
+        let of = |past: &Option<Past>| past.as_ref().and_then(|p| p.entry(self.store, path));
+        let all = [(of(named), named), (parent, head), (of(merged), merged)];
+        let some = all.into_iter().filter(|(entry, past)| entry.is_some() || past.is_some());
+        some.map(|(entry, past)| Before { entry, at_path: OnceCell::new(), past: past.as_ref() })
+            .collect()
+    }
+
     /// Where numbers like these are, the most promising first.
     fn similar(
         &self,
         numbers: &Numbers,
         part: &Part,
-        same_path: &Tensors,
+        (path, before): (&RepoPath, &[Before<'_>]),
         source: &FileBytes,
     ) -> Vec<Similar> {
+        let is_same = |place: &Place| place.element == numbers.element;
+        let is_large = part.len >= OUTLINED;
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner).find(numbers);
-        let mut known = same_path.find(numbers);
-        if !known.iter().any(|place| place.element == numbers.element) && part.len >= OUTLINED {
-            known.extend(self.known().find(numbers));
+        let (mut same, mut others) = (Vec::new(), stored.clone());
+        for before in before {
+            let mut found = self.at_path(path, before).find(numbers);
+            if let Some(past) = before.past.filter(|_| is_large && !found.iter().any(is_same)) {
+                found.extend(past.tensors(self.store).find(numbers));
+            }
+            // One of each version: what is tried first may turn out to be no likeness.
+            same.extend(found.iter().find(|place| is_same(place)).cloned());
+            others.extend(found);
         }
-        let wider = stored.iter().chain(&known).filter(|place| {
+        if same.is_empty() {
+            same.extend(stored.into_iter().find(is_same));
+        }
+        if same.is_empty() && is_large {
+            same.extend(self.seen(numbers));
+        }
+        let wider = others.iter().find(|place| {
             place.element.size() > numbers.element.size()
                 && self.rounds(place, part, numbers, source)
         });
-        let same = known.iter().chain(&stored).filter(|place| place.element == numbers.element);
-        let chosen = wider.take(1).chain(same.take(1));
-        chosen.map(Place::similar).collect()
+        wider.into_iter().chain(&same).map(Place::similar).collect()
+    }
+
+    /// The tensors of the file at this path in an earlier version.
+    fn at_path<'b>(&self, path: &RepoPath, before: &'b Before<'_>) -> &'b Tensors {
+        let read = |entry| tensors_in(self.store, path, entry);
+        before.at_path.get_or_init(|| before.entry.as_ref().map(read).unwrap_or_default())
+    }
+
+    /// Where numbers like these were stored last, if that file is still here.
+    fn seen(&self, numbers: &Numbers) -> Option<Place> {
+        let file = self.seen_at.as_ref()?;
+        let place = self.seen.get_or_init(|| Seen::load(file)).find(numbers)?;
+        self.store.contains(&place.blob).then_some(place)
     }
 
     /// Whether the first numbers of a part are those of a wider one, rounded.
@@ -148,42 +209,11 @@ impl<'a> Outlines<'a> {
         let (Ok(narrow), Some(bytes)) = (narrow, bytes) else { return false };
         numbers.element.is_rounded(&narrow, wide.element, &bytes)
     }
+}
 
-    /// The tensors of a file of the version before.
-    fn tensors_of(&self, path: &RepoPath, entry: &FileEntry) -> Tensors {
-        let mut tensors = Tensors::default();
-        if let Ok(source) = FileBytes::stored(self.store, entry)
-            && let Ok(Some(layout)) = read_layout(&path.to_string(), &source)
-        {
-            let (parts, numbers) = parts_of(&layout);
-            for numbers in &numbers {
-                tensors.add(numbers, Place::new(entry.id, &parts[numbers.part], numbers, None));
-            }
-        }
-        tensors
-    }
-
-    /// The tensors of the version before, in any file.
-    fn known(&self) -> &Tensors {
-        self.known.get_or_init(|| {
-            let mut all = Tensors::default();
-            for file in self.files() {
-                all.extend(self.tensors_of(&file.path, &file.entry));
-            }
-            all
-        })
-    }
-
-    fn files(&self) -> &[ListedFile] {
-        self.files.get_or_init(|| {
-            let listed = self.before.map(|manifest| diff::list(self.store, manifest));
-            let files = listed.and_then(Result::ok).unwrap_or_default().into_iter();
-            let may_have = |file: &ListedFile| {
-                is_file(&file.entry) && file.entry.bytes >= OUTLINED && may_have_numbers(&file.path)
-            };
-            files.filter(may_have).take(MOST_FILES).collect()
-        })
-    }
+/// Whether a stored file is one of those that have an outline.
+fn is_outlined(entry: &FileEntry) -> bool {
+    is_file(entry) && entry.bytes >= OUTLINED
 }
 
 /// What the elements of a tensor are to the store; none for what is no number with an exponent and no

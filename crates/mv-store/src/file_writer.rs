@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::grouping::{Block, alone, encode_group, groups};
 use crate::hash::{BlobHasher, Hash, Kind, id_of};
 use crate::list::{self, ListItem};
+use crate::nearer::nearer;
 use crate::outline::{Outline, Similar};
 use crate::pack::Stored;
 use crate::progress::Task;
@@ -29,7 +30,7 @@ const WINDOW: usize = 8 << 20;
 const TINY: usize = 16 << 10;
 /// How deep a commit lets chains of differences between numbers become. Each level is decoded at
 /// about half the speed of the first.
-const NUMBERS_DEPTH: u32 = 3;
+const NUMBERS_DEPTH: u32 = 2;
 
 impl StoreWriter<'_> {
     /// Stores a file's content and returns its id and length. `path` serves only for messages;
@@ -200,7 +201,12 @@ fn resembling(
         let end = similar.len.min(start.saturating_add(len));
         let range = similar.start.checked_add(start)?..similar.start.checked_add(end)?;
         let table = writer.tables.get(writer.store(), &similar.blob)?;
-        let base = writer.base(&similar.blob, &table.cover(range)?, most)?;
+        let cover = table.cover(range)?;
+        let base = writer.base(&similar.blob, &cover, most);
+        let base = match base {
+            None if similar.element == element => nearer(writer, &cover, (element, chunk), most),
+            base => base,
+        }?;
         encode::against(chunk, element, &base, similar.element)
     };
     outline.parts.get(number)?.similar.iter().find_map(against)

@@ -31,6 +31,7 @@ mod effort;
 mod codec;
 pub mod cut;
 mod list;
+mod nearer;
 mod outline;
 pub mod pack;
 

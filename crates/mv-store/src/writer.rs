@@ -404,6 +404,21 @@ impl<'a> StoreWriter<'a> {
         written.or_else(|| self.store.chain(id))
     }
 
+    /// The one chunk that a chunk of numbers is coded against; none when it is stored in another way.
+    pub(crate) fn delta_base(&self, id: &Hash) -> Option<Hash> {
+        {
+            let packs = lock(&self.packs);
+            if let (Some(block), Some(pack)) = (packs.spots.get(id), &packs.current) {
+                let bases = pack.bases(block);
+                return bases
+                    .first()
+                    .copied()
+                    .filter(|_| block.encoding == Encoding::Delta && bases.len() == 1);
+            }
+        }
+        self.store.delta_base(id)
+    }
+
     /// Reads what a block may be coded against, unless more would have to be read for it than `most`
     /// blocks in a row. Anything that cannot be read is no base.
     pub(crate) fn base(&self, blob: &Hash, cover: &Cover, most: u32) -> Option<Base> {
@@ -437,9 +452,9 @@ impl<'a> StoreWriter<'a> {
         })
     }
 
-    /// Reads a chunk that is known or was just written, without comparing it with its id: what is coded
-    /// against it is compared with its own.
-    fn read_chunk(&self, id: &Hash) -> Option<Vec<u8>> {
+    /// Reads a chunk that is known or was just written. One that is damaged is none: what is coded
+    /// against wrong bytes comes out right only until somebody mends them.
+    pub(crate) fn read_chunk(&self, id: &Hash) -> Option<Vec<u8>> {
         let spot = {
             let packs = lock(&self.packs);
             let pack = packs.current.as_ref();
@@ -448,7 +463,10 @@ impl<'a> StoreWriter<'a> {
                 .map(|(block, pack)| Some((*block, pack.read_back(block).ok()?, pack.bases(block))))
         };
         match spot {
-            None => self.store.chunk_bytes(id).ok(),
+            None => {
+                let bytes = self.store.chunk_bytes(id).ok()?;
+                (id_of(Kind::Blob, &bytes) == *id).then_some(bytes)
+            }
             Some(spot) => {
                 let (block, stored, bases) = spot?;
                 let mut base = Vec::new();

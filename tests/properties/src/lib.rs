@@ -71,6 +71,7 @@ pub const TARGETS: &[Target] = &[
     target("checkout_mark", records::checkout_mark, records::mark_seeds),
     target("merge_note", records::merge_note, records::merge_seeds),
     target("stat_cache", records::stat_cache, records::stat_cache_seeds),
+    target("seen", records::seen, records::seen_seeds),
     target("project_config", records::project_config, records::project_seeds),
     target("local_config", records::local_config, records::local_seeds),
     target("ignore_file", records::ignore_file, records::ignore_seeds),

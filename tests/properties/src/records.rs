@@ -124,6 +124,20 @@ pub(crate) fn stat_cache(bytes: &[u8]) {
     }
 }
 
+/// Bytes as the index of tensors, as they are and with the right check sums.
+pub(crate) fn seen(bytes: &[u8]) {
+    let files = bytes.get(24..).unwrap_or_default();
+    let mut mended = bytes.get(..16).unwrap_or_default().to_vec();
+    mended.extend(id_of(Kind::Blob, &mended).as_bytes()[..8].to_vec());
+    mended.extend_from_slice(files);
+    mended.extend(id_of(Kind::Blob, &mended).as_bytes().to_vec());
+    for bytes in [bytes, &mended] {
+        let (read, peak) = peak_of(|| fuzzing::seen(bytes));
+        assert!(peak < (1 << 20) + 16 * bytes.len());
+        assert!(read.is_none_or(|again| again == bytes));
+    }
+}
+
 /// Bytes as `mv.toml`.
 pub(crate) fn project_config(bytes: &[u8]) {
     let read = within_memory(|| ProjectConfig::parse(bytes));
@@ -281,6 +295,20 @@ pub(crate) fn stat_cache_seeds() -> Vec<Vec<u8>> {
     let (packed, _) = fuzzing::open_stat_cache(&whole).unwrap();
     // The target adds check sums to both.
     vec![packed[..packed.len() - 32].to_vec(), cache]
+}
+
+/// An empty index, and one of two files.
+pub(crate) fn seen_seeds() -> Vec<Vec<u8>> {
+    let index = |counts: [u32; 2], files: &[&[u8]]| {
+        let counts = counts.map(u32::to_le_bytes).concat();
+        // The target adds check sums.
+        [b"MVsn\x01\0\0\0", &counts[..], &[0; 8], &files.concat()].concat()
+    };
+    let tensor =
+        |name: u8| [&[name; 16][..], &[8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]].concat();
+    let one = [&[1; 32][..], &1u32.to_le_bytes(), &tensor(3)].concat();
+    let two = [&[2; 32][..], &2u32.to_le_bytes(), &tensor(4), &tensor(5)].concat();
+    vec![index([0, 0], &[]), index([2, 3], &[&one, &two])]
 }
 
 /// The file that `mv init` writes, and one with every key.

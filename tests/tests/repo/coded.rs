@@ -1,6 +1,6 @@
 //! Versions whose files are coded against one another: what takes the room, and what damage is told of.
 
-use mv_tests::{Sandbox, Weights, damage};
+use mv_tests::{Sandbox, Weights, damage, edit, table};
 use serde_json::Value;
 
 use super::repack::Story;
@@ -155,6 +155,34 @@ fn what_was_not_pushed_is_read_again_when_its_base_is_brought_back() {
     damage::flip(&pack, at, 3);
     assert!(told(&sandbox).len() > 1);
     sandbox.remove("models");
+    sandbox.ok(&["fsck", "--repair", "--full"]);
+    super::repack::comes_out(&sandbox, &versions);
+}
+
+/// Nobody has noticed the damage when the second version is stored.
+#[test]
+fn what_is_stored_beside_a_damaged_base_is_whole_when_the_base_is_mended() {
+    let sandbox = Sandbox::new();
+    let mut model = Weights::new(1, 600, true, 1);
+    let mut rows = table(300_000, 1);
+    let mut versions = Vec::new();
+    for n in 0..2 {
+        sandbox.write("models/m.safetensors", model.safetensors());
+        sandbox.write("rows.csv", &rows);
+        versions.push((sandbox.commit(&format!("step {n}")), sandbox.files()));
+        if n == 0 {
+            let remote = sandbox.outside().join("shared");
+            sandbox.ok(&["remote", "add", "origin", remote.to_str().unwrap()]);
+            sandbox.ok(&["push"]);
+            let (pack, at) = block(&sandbox, &[0, 1, 3, FLOAT]);
+            damage::flip(&pack, at, 3);
+        }
+        model.train(n);
+        rows = edit(&rows, 500, n);
+    }
+    for path in ["models", "rows.csv"] {
+        sandbox.remove(path);
+    }
     sandbox.ok(&["fsck", "--repair", "--full"]);
     super::repack::comes_out(&sandbox, &versions);
 }

@@ -58,7 +58,7 @@ impl Story {
 
     fn edit(&mut self) {
         let seed = self.random.number();
-        let what = self.random.below(8);
+        let what = self.random.below(9);
         self.log.push(format!("edit {what}"));
         match what {
             0 | 1 => self.model.train(seed),
@@ -75,6 +75,15 @@ impl Story {
                 }
                 let places = ["models/m.safetensors", "models/n.safetensors", "w.safetensors"];
                 self.place = (*self.random.pick(&places)).to_owned();
+            }
+            7 => {
+                // What is gone now comes back with a later edit.
+                for path in [&self.place, "models/head.npy"] {
+                    if self.sandbox.exists(path) {
+                        self.sandbox.remove(path);
+                    }
+                }
+                return;
             }
             _ => {
                 let name = format!("data/{}.json", self.random.below(4));
@@ -111,7 +120,12 @@ impl Story {
         let committed = self.versions.get(&self.named[&self.branch]) == Some(&before);
         match self.random.below(100) {
             0..35 => return self.edit(),
-            35..55 => self.commit(&[]),
+            35..50 => self.commit(&[]),
+            50..55 => {
+                let names: Vec<&String> = self.named.keys().collect();
+                let name = (*self.random.pick(&names)).clone();
+                self.commit(&["--base", &name]);
+            }
             55..60 => self.commit(&["--fast"]),
             60..65 if committed => {
                 let name = format!("b{}", self.log.len());

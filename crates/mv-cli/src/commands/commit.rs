@@ -23,7 +23,7 @@ use crate::ui::{Role, Ui};
 /// left conflicts it makes the merged version, and needs no message.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  mv commit -m \"baseline, lr 1e-3\" --tag v1.0.0\n  mv commit -m \"retrained\" --param lr=3e-4 --metric auc=0.91 --bump auto\n  mv commit --amend -m \"better words\"\n  mv commit -m \"only the code\" train.py src"
+    after_help = "Examples:\n  mv commit -m \"baseline, lr 1e-3\" --tag v1.0.0\n  mv commit -m \"retrained\" --param lr=3e-4 --metric auc=0.91 --bump auto\n  mv commit -m \"fine-tuned on reviews\" --base pretrained\n  mv commit --amend -m \"better words\"\n  mv commit -m \"only the code\" train.py src"
 )]
 pub(crate) struct Args {
     /// Why this version was made; more than one are paragraphs
@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// Store it quickly: compare nothing with the version before
     #[arg(long)]
     fast: bool,
+    /// Compare tensors with this version first: the model that this one was fine-tuned from
+    #[arg(long, value_name = "REV", conflicts_with = "fast")]
+    base: Option<String>,
     /// Replace the current version instead of following it
     #[arg(long)]
     amend: bool,
@@ -103,6 +106,7 @@ pub(crate) fn run(context: &Context<'_>, args: Args) -> Result<u8> {
         allow_empty: args.allow_empty,
         amend: args.amend,
         effort: args.fast.then_some(Effort::Fast),
+        base: args.base,
         paths: context.paths(&repo, &args.paths)?,
     };
     let done = commit(&repo, &options, &session).map_err(|error| match error {

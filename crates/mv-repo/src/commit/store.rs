@@ -6,8 +6,8 @@ use mv_store::{Effort, Hash, IoContext as _, Kind, StoreWriter, Task, Unit};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::outline::{Outlines, may_have_numbers};
-use crate::repo::{PathArg, covered};
+use crate::outline::{Outlines, Pasts, Sighting, may_have_numbers};
+use crate::repo::{PathArg, Repo, covered};
 use crate::session::Session;
 use crate::snapshot::{Content, Snapshot, content_of, empty_dir};
 use crate::worktree::{read_link, read_stable};
@@ -21,14 +21,15 @@ const NUMBERS: u64 = 1 << 20;
 /// Small files are handed to threads in groups of about this many bytes.
 const GROUP: u64 = 320 << 10;
 
-/// Stores the content of every candidate and notes its id.
+/// Stores the content of every candidate and notes its id. Returns where tensors are now.
 pub(super) fn store_candidates(
+    repo: &Repo,
     snapshot: &mut Snapshot,
     paths: &[PathArg],
-    writer: &StoreWriter<'_>,
-    efforts: [Effort; 4],
+    pasts: Pasts,
+    (writer, efforts): (&StoreWriter<'_>, [Effort; 4]),
     session: &Session,
-) -> Result<()> {
+) -> Result<Vec<Sighting>> {
     let task = session.progress.task("storing", Unit::Bytes);
     let (mut small, mut medium, mut large, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let mut stored: Vec<(usize, Content)> = Vec::with_capacity(snapshot.candidates.len());
@@ -46,10 +47,10 @@ pub(super) fn store_candidates(
     }
     task.set_total(total);
     let from = &*snapshot;
-    let before = from.head.as_ref().map(|(_, manifest)| manifest);
     // What is not fetched is nothing to compare with: a commit asks no remote.
     let here = writer.store().here();
-    let outlines = Outlines::new(&here, before, Some(&from.root), efforts);
+    let outlines = Outlines::new(&here, pasts, Some(&from.root), efforts);
+    let outlines = outlines.with_seen(repo.layout().seen());
     let files = Files { snapshot: from, outlines: &outlines, writer, task: &task };
     let groups = group(&small, from);
     // Larger files first: a thread that is left with one at the end would keep the others waiting.
@@ -64,10 +65,11 @@ pub(super) fn store_candidates(
     for at in large {
         stored.push(files.store(at)?);
     }
+    let sightings = outlines.sightings();
     for (at, content) in stored {
         snapshot.candidates[at].content = Some(content);
     }
-    Ok(())
+    Ok(sightings)
 }
 
 /// Divides small files, in path order, into runs that fill a block.

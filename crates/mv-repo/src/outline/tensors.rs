@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use mv_graph::RepoPath;
 use mv_store::{Element, Hash, Part, Similar};
 
+use super::OUTLINED;
 use super::parts::Numbers;
+use super::seen::{self, Sighting};
 
 /// Places of numbers that are kept: more are forgotten.
 const MOST: usize = 1 << 18;
@@ -15,7 +17,7 @@ const MOST: usize = 1 << 18;
 pub(super) struct Place {
     pub(super) blob: Hash,
     pub(super) start: u64,
-    len: u64,
+    pub(super) len: u64,
     pub(super) element: Element,
     /// The working file, when they were read from it.
     pub(super) path: Option<RepoPath>,
@@ -49,6 +51,22 @@ impl Tensors {
                 self.0.entry(key).or_default().extend(places);
             }
         }
+    }
+
+    /// Where the larger ones lie, file by file.
+    pub(super) fn sightings(&self) -> Vec<Sighting> {
+        let places = self.0.iter().flat_map(|(key, places)| places.iter().map(move |p| (key, p)));
+        let large = places.filter(|(_, place)| place.len >= OUTLINED);
+        let mut all: Vec<Sighting> = large
+            .map(|(key, place)| Sighting {
+                blob: place.blob,
+                tensor: seen::name_of(key, place.element),
+                start: place.start,
+                len: place.len,
+            })
+            .collect();
+        all.sort_unstable();
+        all
     }
 
     /// The places of numbers of this name and inner shape, of whatever type.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::history::{Content, History, PathHistory};
 use crate::error::Result;
 use crate::file_bytes::FileBytes;
-use crate::outline::{OUTLINED, Outlines};
+use crate::outline::{OUTLINED, Outlines, Pasts};
 use crate::repo::Repo;
 use crate::session::Session;
 
@@ -17,6 +17,8 @@ use crate::session::Session;
 const GROUP: u64 = 900 << 10;
 /// How deep what is named by a branch, a tag or a stage may lie.
 const QUICK: u32 = 1;
+/// Of so many versions of a file one that is named may be whole.
+const WHOLE: usize = 8;
 
 /// Stores everything that a repository has in new packs, which no record names yet.
 pub(super) fn store(repo: &Repo, history: &History, session: &Session) -> Result<Written> {
@@ -33,7 +35,7 @@ pub(super) fn store(repo: &Repo, history: &History, session: &Session) -> Result
     // The largest first: what is rounded from another file's numbers is smaller than that one.
     let size = |path: &PathHistory| path.contents.first().map_or(0, |content| content.bytes);
     paths.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.path.cmp(&b.path)));
-    let outlines = Outlines::new(&old, None, None, [Effort::Best; 4]);
+    let outlines = Outlines::new(&old, Pasts::default(), None, [Effort::Best; 4]);
     for path in paths {
         anew.path(path, &outlines)?;
     }
@@ -84,20 +86,27 @@ impl Anew<'_> {
         })
     }
 
-    /// Stores what a path was: what is named somewhere whole or one step from the newest, the others
-    /// each against the next newer one.
+    /// Stores what a path was: the newest whole; what is named somewhere whole as well, or one step from
+    /// what is; the others each against the next newer one. Where most versions are tagged, storing all
+    /// of them whole would take more than it is worth.
     fn path(&self, history: &PathHistory, outlines: &Outlines<'_>) -> Result<()> {
         let large = history.contents.iter().filter(|content| content.bytes >= OUTLINED);
-        let (mut newest, mut newer): (Option<FileEntry>, Option<FileEntry>) = (None, None);
+        let (mut whole, mut newer): (Option<FileEntry>, Option<FileEntry>) = (None, None);
+        let mut left = history.contents.len() / WHOLE;
         for content in large.filter(|content| self.old.contains(&content.id)) {
             let entry = FileEntry { mode: Mode::File, id: content.id, bytes: content.bytes };
             let quick = self.quick.contains(&content.id);
-            let parent = if quick { &newest } else { &newer };
+            let alone = whole.is_none() || (quick && left > 0);
+            let parent = if quick { &whole } else { &newer };
             let source = FileBytes::stored(self.old, &entry)?;
             let component = history.component;
             let mut outlined =
                 outlines.of(&history.path, component, Some(&source), parent.as_ref());
-            outlined.outline.depth = quick.then_some(QUICK);
+            outlined.outline.depth = match (alone, quick) {
+                (true, _) => Some(0),
+                (false, true) => Some(QUICK),
+                (false, false) => None,
+            };
             let mut read = self.old.stream(&content.id)?;
             let name = Path::new("a stored file");
             let (id, _) = self.writer.put_file(
@@ -112,7 +121,10 @@ impl Anew<'_> {
                 return Err(mv_store::Error::corrupt("blob", content.id, detail).into());
             }
             outlines.add(&history.path, id, &outlined);
-            newest.get_or_insert(entry);
+            if alone {
+                left = left.saturating_sub(usize::from(whole.is_some()));
+                whole = Some(entry);
+            }
             newer = Some(entry);
         }
         Ok(())

@@ -52,7 +52,7 @@ impl History {
                     Err(e) => return Err(e.into()),
                 }
             }
-            versions.push((!named.contains(&id), std::cmp::Reverse(manifest.created.ns), id));
+            versions.push((std::cmp::Reverse(manifest.created.ns), id));
         }
         versions.sort_unstable();
         let roots: Vec<Hash> = versions.into_iter().map(|(.., id)| id).collect();

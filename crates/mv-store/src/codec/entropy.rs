@@ -1,17 +1,20 @@
 //! Tables of the entropy coder: how often each token occurs, and the automata made of it.
 //!
 //! The coder is tANS (Duda, arXiv:1311.2540) as in RFC 8878, section 4.1. Every table has the same
-//! 2048 states, so that one state may go from table to table, from token to token: that is what
+//! 512 states, so that one state may go from table to table, from token to token: that is what
 //! makes contexts cheap. The streams themselves are in `lanes`.
 //!
-//! A table is written as its frequencies, token by token, until their sum is 2048. Of each
+//! A table is written as its frequencies, token by token, until their sum is 512. Of each
 //! frequency `f`, with width `w` its bits (0 for 0): `w` minus the width before (0 at first), zigzag,
 //! as so many ones and a zero; then the `w - 1` bits of `f` below its highest.
 
 use super::bits::{BitReader, BitWriter};
 
-/// States are numbers of so many bits.
-pub(crate) const LOG: u32 = 11;
+/// States are numbers of so many bits. Each bit more makes differences smaller by a thousandth, and
+/// decoding slower by a tenth, since tables leave the first cache.
+pub(crate) const LOG: u32 = 9;
+/// Bits of a frequency, at most.
+const WIDEST: i32 = LOG as i32 + 1;
 /// States of an automaton; the frequencies of a table add up to it.
 pub(crate) const SIZE: usize = 1 << LOG;
 /// Automata lie one behind the other in a field of so many.
@@ -56,7 +59,7 @@ impl Frequencies {
                     let per = (i64::from(counts[t]) << 16) / if step > 0 { f } else { f - 1 };
                     (step * per, std::cmp::Reverse(t))
                 })
-                .expect("2048 states are enough for 256 tokens");
+                .expect("512 states are enough for 256 tokens");
             let moved = if left.abs() > 64 { left / 8 } else { step };
             let moved = moved.max(1 - i64::from(frequencies[cheapest]));
             frequencies[cheapest] = (i64::from(frequencies[cheapest]) + moved) as u16;
@@ -95,14 +98,14 @@ impl Frequencies {
             let mut ones = 0i32;
             while from.take(1)? == 1 {
                 ones += 1;
-                if ones > 2 * LOG as i32 + 2 {
+                if ones > 2 * WIDEST {
                     return Err("frequency is too wide".into());
                 }
             }
             let width = before + ((ones >> 1) ^ -(ones & 1));
             let value = match width {
                 0 => 0,
-                1..=12 => 1 << (width - 1) | from.take(width as u32 - 1)?,
+                1..=WIDEST => 1 << (width - 1) | from.take(width as u32 - 1)?,
                 _ => return Err("frequency is too wide".into()),
             };
             if value > left {
@@ -132,10 +135,10 @@ impl Frequencies {
     }
 }
 
-/// One state of the decoding automaton, packed:
+/// One state of the decoding automaton, packed so that tables stay in the first cache:
 ///
-/// bits 0 to 3 how many bits are read for the next state, 4 to 9 how many raw bits follow for the
-/// token, 10 to 17 the token, 21 to 31 the next state less what is read.
+/// bits 0 to 7 how many bits are read for the next state, 8 to 15 how many raw bits follow for the
+/// token, 16 to 22 its head, 23 to 31 the next state less what is read.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cell(u32);
 
@@ -143,31 +146,39 @@ impl Cell {
     /// The next state, when the bits read for it are zero.
     #[inline(always)]
     pub(crate) fn next(self) -> u32 {
-        self.0 >> 21
+        self.0 >> 23
     }
 
-    /// Bits to read for the next state, 0 to 11.
+    /// Bits to read for the next state, 0 to [`LOG`].
     #[inline(always)]
     pub(crate) fn state_bits(self) -> u32 {
-        self.0 & 15
+        self.0 & 0xff
     }
 
     /// Bits to read for the number, 0 to 61.
     #[inline(always)]
     pub(crate) fn raw_bits(self) -> u32 {
-        self.0 >> 4 & 63
+        self.0 >> 8 & 0xff
     }
 
-    /// The token.
+    /// [`Cell::state_bits`] and [`Cell::raw_bits`] in the lowest bytes of two words; what is above is
+    /// of no meaning. Instructions that shift look at no more.
     #[inline(always)]
-    pub(crate) fn token(self) -> usize {
-        usize::from((self.0 >> 10) as u8)
+    pub(crate) fn counts(self) -> (u32, u32) {
+        (self.0, self.0 >> 8)
+    }
+
+    /// The number without its raw bits.
+    #[inline(always)]
+    pub(crate) fn head(self) -> u32 {
+        self.0 >> 16 & 0x7f
     }
 }
 
-/// Fills in the decoding automaton of a table; `raw_bits` are those behind each token.
+/// Fills in the decoding automaton of a table; tokens have these heads and raw bits.
 pub(crate) fn decoding(
     frequencies: &Frequencies,
+    heads: &[u8; TOKENS],
     raw_bits: &[u8; TOKENS],
     cells: &mut [Cell; SIZE],
 ) {
@@ -177,8 +188,8 @@ pub(crate) fn decoding(
         let bits = LOG - (u32::from(*number)).ilog2();
         let next = (u32::from(*number) << bits) - SIZE as u32;
         *number += 1;
-        let raw = u32::from(raw_bits[usize::from(token)]);
-        *cell = Cell(bits | raw << 4 | u32::from(token) << 10 | next << 21);
+        let (head, raw) = (heads[usize::from(token)], raw_bits[usize::from(token)]);
+        *cell = Cell(bits | u32::from(raw) << 8 | u32::from(head) << 16 | next << 23);
     }
 }
 
@@ -260,20 +271,20 @@ mod tests {
     #[test]
     fn frequencies_are_shares_of_the_states() {
         let even = Frequencies::of_counts(&counts(&[(0, 3), (9, 1)]));
-        assert_eq!((even.0[0], even.0[9]), (1536, 512));
+        assert_eq!((even.0[0], even.0[9]), (384, 128));
         let rare = Frequencies::of_counts(&counts(&[(0, 1_000_000), (1, 1), (2, 1)]));
-        assert_eq!(rare.0[..3], [2046, 1, 1]);
-        assert_eq!(Frequencies::of_counts(&[0; TOKENS]).0[0], 2048);
+        assert_eq!(rare.0[..3], [510, 1, 1]);
+        assert_eq!(Frequencies::of_counts(&[0; TOKENS]).0[0], 512);
     }
 
     #[test]
     fn a_table_is_written_token_by_token() {
-        // 12 bits wide: 24 ones and a zero, then 11 bits of zero.
+        // 10 bits wide: 20 ones and a zero, then 9 bits of zero.
         let only = Frequencies::of_counts(&counts(&[(0, 5)]));
-        assert_eq!(written(&only), [0xff, 0xff, 0xff, 0, 0]);
-        // 11 bits: 22 ones, a zero, ten bits of zero; and again: no change of the width.
+        assert_eq!(written(&only), [0xff, 0xff, 0x0f, 0]);
+        // 9 bits: 18 ones, a zero, eight bits of zero; and again: no change of the width.
         let two = Frequencies::of_counts(&counts(&[(0, 1), (1, 1)]));
-        assert_eq!(written(&two), [0xff, 0xff, 0x3f, 0, 0, 0]);
+        assert_eq!(written(&two), [0xff, 0xff, 0x03, 0, 0]);
     }
 
     #[test]
@@ -282,11 +293,11 @@ mod tests {
         let read = |bytes: &[u8], tokens| Frequencies::read(&mut BitReader::new(bytes), tokens);
         assert!(read(&two, 2).is_ok());
         assert!(read(&two, 1).is_err(), "too few tokens");
-        assert!(read(&two[..5], 2).is_err(), "cut");
+        assert!(read(&two[..4], 2).is_err(), "cut");
         assert!(read(&[0xff; 8], 256).is_err(), "a width without end");
         assert!(read(&[0; 64], 256).is_err(), "nothing");
         let mut more = two.clone();
-        more[4] = 0x04;
+        more[4] = 0x01;
         assert!(read(&more, 256).is_err(), "more than there is");
     }
 
@@ -295,12 +306,13 @@ mod tests {
         let frequencies = Frequencies::of_counts(&counts(&[(0, 90), (3, 7), (200, 1), (255, 2)]));
         let encoding = Encoding::new(&frequencies);
         let mut cells = [Cell::default(); SIZE];
-        decoding(&frequencies, &[5; TOKENS], &mut cells);
+        let heads = std::array::from_fn(|token| token as u8 & 15);
+        decoding(&frequencies, &heads, &[5; TOKENS], &mut cells);
         for state in 0..SIZE as u32 {
             for token in [0, 3, 200, 255] {
                 let (next, bits) = encoding.step(state + SIZE as u32, token);
                 let cell = cells[next as usize - SIZE];
-                assert_eq!((cell.token(), cell.raw_bits()), (usize::from(token), 5));
+                assert_eq!((cell.head(), cell.raw_bits()), (u32::from(token) & 15, 5));
                 assert_eq!(cell.state_bits(), bits);
                 assert_eq!(cell.next() + (state & ((1 << bits) - 1)), state);
             }
@@ -314,7 +326,7 @@ mod tests {
         ) {
             let counts = counts(&few);
             let frequencies = Frequencies::of_counts(&counts);
-            prop_assert_eq!(frequencies.0.iter().map(|&f| u32::from(f)).sum::<u32>(), 2048);
+            prop_assert_eq!(frequencies.0.iter().map(|&f| u32::from(f)).sum::<u32>(), 512);
             if few.iter().any(|f| f.1 > 0) {
                 prop_assert!(counts.iter().zip(&frequencies.0).all(|(&c, &f)| (c > 0) == (f > 0)));
             }

@@ -1,7 +1,7 @@
 //! Bit streams of the entropy coder: several side by side, so that a processor can work on all.
 //!
 //! A lane is a string of bits, the lowest bit of a byte first. It begins with zeros and a one, so
-//! many that the lane ends with a byte; then 11 bits, the first state. For each element follow the
+//! many that the lane ends with a byte; then 9 bits, the first state. For each element follow the
 //! bits of the next state and the raw bits of the token. After the last element the state is 0.
 //! The encoder starts there and works from the end to the begin.
 
@@ -56,17 +56,52 @@ impl LaneWriter {
 /// Reads `N` lanes that lie one behind the other.
 pub(crate) struct Lanes<'a, const N: usize> {
     bytes: &'a [u8],
-    states: [u32; N],
-    /// Where each goes on, in bits.
-    at: [usize; N],
+    heads: [Head; N],
     /// Where each ends, in bytes.
     ends: [usize; N],
+}
+
+/// How far a lane is read.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Head {
+    state: u32,
+    /// Where it goes on, in bits.
+    at: usize,
+}
+
+impl Head {
+    /// Takes `T` tokens of a lane, in the tables that begin at `fields`, from the lane's next `bits`:
+    /// at most 56 are taken.
+    ///
+    /// Gives their numbers.
+    #[inline(always)]
+    pub(crate) fn step<const T: usize, const BMI: bool>(
+        &mut self,
+        mut bits: u64,
+        cells: &[Cell; FIELD * SIZE],
+        fields: [u16; T],
+    ) -> [u32; T] {
+        let Head { mut state, at } = *self;
+        let mut taken = [0; T];
+        // A one above all bits: the zeros that come above it count what is taken.
+        bits |= 1 << 63;
+        for (taken, field) in taken.iter_mut().zip(fields) {
+            let cell = cells[(u32::from(field) + state) as usize & (FIELD * SIZE - 1)];
+            let (low, raw) = cell.counts();
+            state = cell.next() + low_bits::<BMI>(bits, low) as u32;
+            bits = bits.wrapping_shr(low);
+            *taken = cell.head().wrapping_shl(raw) | low_bits::<BMI>(bits, raw) as u32;
+            bits = bits.wrapping_shr(raw);
+        }
+        *self = Head { state, at: at + bits.leading_zeros() as usize };
+        taken
+    }
 }
 
 impl<'a, const N: usize> Lanes<'a, N> {
     /// Opens lanes of these lengths at the begin of `bytes`.
     pub(crate) fn open(bytes: &'a [u8], lengths: [usize; N]) -> Result<Self, String> {
-        let mut lanes = Lanes { bytes, states: [0; N], at: [0; N], ends: [0; N] };
+        let mut lanes = Lanes { bytes, heads: [Head::default(); N], ends: [0; N] };
         let mut start = 0usize;
         for (lane, length) in lengths.into_iter().enumerate() {
             let end = start.saturating_add(length);
@@ -74,10 +109,10 @@ impl<'a, const N: usize> Lanes<'a, N> {
                 Some([first, ..]) if *first != 0 => first.trailing_zeros() as usize + 1,
                 _ => return Err("a lane has no begin".into()),
             };
-            lanes.at[lane] = 8 * start + first;
+            lanes.heads[lane].at = 8 * start + first;
             lanes.ends[lane] = end;
-            lanes.states[lane] = lanes.peek(lane) as u32 & (SIZE as u32 - 1);
-            lanes.at[lane] += LOG as usize;
+            lanes.heads[lane].state = lanes.peek(&lanes.heads[lane]) as u32 & (SIZE as u32 - 1);
+            lanes.heads[lane].at += LOG as usize;
             start = end;
         }
         Ok(lanes)
@@ -85,15 +120,14 @@ impl<'a, const N: usize> Lanes<'a, N> {
 
     /// The next bits of a lane, at least 57; behind the bytes there are zeros.
     #[inline(always)]
-    pub(crate) fn peek(&self, lane: usize) -> u64 {
-        let at = self.at[lane];
-        load(self.bytes, at >> 3) >> (at & 7)
+    pub(crate) fn peek(&self, lane: &Head) -> u64 {
+        load(self.bytes, lane.at >> 3) >> (lane.at & 7)
     }
 
-    /// Whether bytes are left for `tokens` of each lane, of at most 39 bits, and 8 more.
+    /// Whether bytes are left for `tokens` of each lane, of at most 40 bits, and 8 more.
     #[inline(always)]
     pub(crate) fn is_roomy(&self, tokens: usize) -> bool {
-        let most = self.at.iter().fold(0, |most, &at| most.max(at >> 3));
+        let most = self.heads.iter().fold(0, |most, lane| most.max(lane.at >> 3));
         most + 5 * tokens + 8 <= self.bytes.len()
     }
 
@@ -104,71 +138,65 @@ impl<'a, const N: usize> Lanes<'a, N> {
     /// Since [`Lanes::is_roomy`] was true, fewer tokens were taken of the lane than it was asked for.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a comparison for each load takes a sixth of the time")]
-    pub(crate) unsafe fn peek_roomy(&self, lane: usize) -> u64 {
-        let at = self.at[lane];
+    pub(crate) unsafe fn peek_roomy(&self, lane: &Head) -> u64 {
+        let at = lane.at;
         debug_assert!((at >> 3) + 8 <= self.bytes.len(), "`is_roomy` was asked");
         // SAFETY: the caller promises that 8 bytes are left.
         let eight = unsafe { self.bytes.as_ptr().add(at >> 3).cast::<[u8; 8]>().read() };
         u64::from_le_bytes(eight) >> (at & 7)
     }
 
-    /// Takes `T` tokens of a lane, in the tables that begin at `fields`, from the lane's next `bits`:
-    /// at most 56 are taken.
-    ///
-    /// Gives the tokens and their raw bits.
-    #[inline(always)]
-    pub(crate) fn step<const T: usize>(
-        &mut self,
-        lane: usize,
-        mut bits: u64,
-        cells: &[Cell; FIELD * SIZE],
-        fields: [u32; T],
-    ) -> [(usize, u64); T] {
-        let mut state = self.states[lane];
-        let mut at = self.at[lane];
-        let mut taken = [(0, 0); T];
-        for (taken, field) in taken.iter_mut().zip(fields) {
-            let cell = cells[(field + state) as usize & (FIELD * SIZE - 1)];
-            let (low, raw) = (cell.state_bits(), cell.raw_bits());
-            state = cell.next() + (bits & ((1 << low) - 1)) as u32;
-            bits >>= low;
-            *taken = (cell.token(), bits & ((1 << raw) - 1));
-            bits >>= raw;
-            at += (low + raw) as usize;
-        }
-        self.states[lane] = state;
-        self.at[lane] = at;
-        taken
+    /// How far the lanes are read, to be taken further apart from them.
+    pub(crate) fn heads(&self) -> [Head; N] {
+        self.heads
     }
 
-    /// Takes a token of a lane with up to 61 raw bits.
+    /// Goes on from there.
+    pub(crate) fn advance(&mut self, heads: [Head; N]) {
+        self.heads = heads;
+    }
+
+    /// Takes a token of a lane with up to 61 raw bits, and gives its number.
     #[inline(always)]
     pub(crate) fn long_step(
         &mut self,
         lane: usize,
         cells: &[Cell; FIELD * SIZE],
-        field: u32,
-    ) -> (usize, u64) {
-        let cell = cells[(field + self.states[lane]) as usize & (FIELD * SIZE - 1)];
+        field: u16,
+    ) -> u64 {
+        let cell = cells[(u32::from(field) + self.heads[lane].state) as usize & (FIELD * SIZE - 1)];
         let (state, raw) = (cell.state_bits(), cell.raw_bits());
-        self.states[lane] = cell.next() + (self.peek(lane) & ((1 << state) - 1)) as u32;
-        self.at[lane] += state as usize;
+        self.heads[lane].state =
+            cell.next() + low_bits::<false>(self.peek(&self.heads[lane]), state) as u32;
+        self.heads[lane].at += state as usize;
         let low = raw.min(32);
-        let mut value = self.peek(lane) & ((1 << low) - 1);
-        self.at[lane] += low as usize;
-        value |= (self.peek(lane) & ((1 << (raw - low)) - 1)) << low;
-        self.at[lane] += (raw - low) as usize;
-        (cell.token(), value)
+        let mut value = low_bits::<false>(self.peek(&self.heads[lane]), low);
+        self.heads[lane].at += low as usize;
+        value |= low_bits::<false>(self.peek(&self.heads[lane]), raw - low) << low;
+        self.heads[lane].at += (raw - low) as usize;
+        u64::from(cell.head()).wrapping_shl(raw) | value
     }
 
     /// Checks that every lane ends where and as it must.
     pub(crate) fn finish(self) -> Result<(), String> {
-        let ends = self.ends.iter().zip(self.at).all(|(&end, at)| at == 8 * end);
-        if ends && self.states == [0; N] {
+        let mut lanes = self.ends.iter().zip(self.heads);
+        if lanes.all(|(end, lane)| lane.at == 8 * end && lane.state == 0) {
             return Ok(());
         }
         Err("a lane does not end with its last element".into())
     }
+}
+
+/// The lowest bits.
+#[inline(always)]
+fn low_bits<const BMI: bool>(bits: u64, count: u32) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if BMI {
+        // SAFETY: who asks for this was compiled for processors that have the instruction.
+        #[expect(unsafe_code, reason = "compilers add a needless instruction to the count")]
+        return unsafe { std::arch::x86_64::_bzhi_u64(bits, count) };
+    }
+    bits & (1u64.wrapping_shl(count) - 1)
 }
 
 /// Eight bytes from `at` on, little-endian.

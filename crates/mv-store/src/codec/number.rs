@@ -25,6 +25,8 @@ pub(crate) trait Number {
     fn apply(parent: Self::Word, zigzag: Self::Word) -> Self::Word;
     /// The token of a difference.
     fn token(zigzag: Self::Word) -> u8;
+    /// The level of a difference.
+    fn level(zigzag: Self::Word) -> i32;
     /// A difference as a number.
     fn wide(zigzag: Self::Word) -> u64;
     /// A number as a difference; what does not fit is cut off.
@@ -85,6 +87,11 @@ macro_rules! number {
             #[inline(always)]
             fn token(zigzag: $word) -> u8 {
                 $token(zigzag.into())
+            }
+
+            #[inline(always)]
+            fn level(zigzag: $word) -> i32 {
+                token::level(u64::from(zigzag).min(u32::MAX.into()) as u32)
             }
 
             #[inline(always)]

@@ -6,46 +6,41 @@
 
 use super::entropy::TOKENS;
 
-/// A way to cut numbers into tokens and raw bits.
+/// A way to cut numbers into tokens and raw bits: a token's numbers are `head << raw_bits` and what
+/// the raw bits add.
 pub(crate) struct Alphabet {
     /// Tokens that numbers can have.
     pub(crate) tokens: usize,
     /// Raw bits behind each token.
     pub(crate) raw_bits: [u8; TOKENS],
-    /// What a token stands for: the smallest of its numbers, and its level.
-    pub(crate) classes: [Class; TOKENS],
+    /// The highest bits of each token's numbers, below 16.
+    pub(crate) heads: [u8; TOKENS],
 }
 
-/// What a token stands for.
-#[derive(Clone, Copy)]
-pub(crate) struct Class {
-    /// The smallest number.
-    pub(crate) least: u64,
-    /// About eight times the binary logarithm of the numbers, plus 6: what scales are measured in.
-    pub(crate) level: i32,
+/// What scales are measured in: about eight times the binary logarithm of a number, from 0 on.
+///
+/// The bits of a float from its eighths on are such a logarithm.
+#[inline(always)]
+pub(crate) fn level(v: u32) -> i32 {
+    ((v as f32 + 0.6).to_bits() >> 20) as i32 - 1009
 }
-
-/// Levels of the tokens below 8: 8 log2(v + 0.6) + 6, rounded.
-const FIRST_LEVELS: [i32; 8] = [0, 11, 17, 21, 24, 26, 28, 29];
 
 /// Eight tokens an octave, for numbers of `bits` bits.
 const fn eighths(bits: usize) -> Alphabet {
     let mut raw_bits = [0; TOKENS];
-    let mut classes = [Class { least: 0, level: 0 }; TOKENS];
+    let mut heads = [0; TOKENS];
     let tokens = 8 * (bits - 2);
     let mut token = 0;
     while token < tokens {
         if token < 8 {
-            classes[token] = Class { least: token as u64, level: FIRST_LEVELS[token] };
+            heads[token] = token as u8;
         } else {
-            let raw = token / 8 - 1;
-            raw_bits[token] = raw as u8;
-            classes[token] =
-                Class { least: (8 + token as u64 % 8) << raw, level: token as i32 + 22 };
+            raw_bits[token] = (token / 8 - 1) as u8;
+            heads[token] = 8 + token as u8 % 8;
         }
         token += 1;
     }
-    Alphabet { tokens, raw_bits, classes }
+    Alphabet { tokens, raw_bits, heads }
 }
 
 /// Four tokens an octave from 16 on, for numbers of 64 bits.
@@ -53,10 +48,8 @@ const fn quarters() -> Alphabet {
     let mut alphabet = eighths(4);
     let mut token = 16;
     while token < TOKENS {
-        let raw = token / 4 - 2;
-        alphabet.raw_bits[token] = raw as u8;
-        alphabet.classes[token] =
-            Class { least: (4 + token as u64 % 4) << raw, level: 2 * token as i32 + 6 };
+        alphabet.raw_bits[token] = (token / 4 - 2) as u8;
+        alphabet.heads[token] = 4 + token as u8 % 4;
         token += 1;
     }
     alphabet.tokens = TOKENS;
@@ -106,18 +99,18 @@ mod tests {
             for (alphabet, token) in cases {
                 let token = usize::from(token);
                 assert!(token < alphabet.tokens, "{v}");
-                let Class { least, .. } = alphabet.classes[token];
-                assert!(least <= v && (v - least) >> alphabet.raw_bits[token] == 0, "{v}");
+                let (head, raw) = (alphabet.heads[token], alphabet.raw_bits[token]);
+                assert_eq!(v >> raw, head.into(), "{v}");
             }
         }
         assert_eq!([&BYTES, &SHORTS, &WORDS, &LONGS].map(|a| a.tokens), [48, 112, 240, 256]);
     }
 
     #[test]
-    fn levels_rise_with_the_numbers() {
-        for alphabet in [&BYTES, &SHORTS, &WORDS, &LONGS] {
-            let levels = alphabet.classes[..alphabet.tokens].iter().map(|c| c.level);
-            assert!(levels.is_sorted_by(|a, b| a < b));
+    fn levels_rise_by_eight_an_octave() {
+        assert_eq!([0, 1, 2, 3, 4, 7].map(level), [0, 11, 17, 21, 24, 30]);
+        for v in [8, 11, 15, 500, 1 << 20] {
+            assert_eq!(level(2 * v), level(v) + 8, "{v}");
         }
     }
 }

@@ -113,6 +113,17 @@ impl Store {
         self.pack(found.slot)?.index.bases(&found.block)
     }
 
+    /// The one chunk that the best copy of a chunk of numbers is coded against; none when it is stored in
+    /// another way.
+    pub(crate) fn delta_base(&self, id: &Hash) -> Option<Hash> {
+        let (found, _) = self.best(id).ok()??;
+        if found.block.encoding != Encoding::Delta {
+            return None;
+        }
+        let bases = self.pack(found.slot).ok()?.index.bases(&found.block).ok()?;
+        <[Hash; 1]>::try_from(bases).ok().map(|[base]| base)
+    }
+
     /// Adds to some objects all that they are coded against, and what those are. Costs a look at each.
     ///
     /// # Errors

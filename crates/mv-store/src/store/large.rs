@@ -192,17 +192,22 @@ impl Store {
         while !current.is_empty() {
             task.map_or(Ok(()), Task::check)?;
             let following = chunks.next_window()?;
-            let (next, emitted) = rayon::join(
+            // What is slow is not to wait for the other: decoding, giving on, and hashing.
+            let (next, (emitted, ())) = rayon::join(
                 || from.decode_window(id, &following),
                 || {
-                    current.iter().try_for_each(|piece| {
-                        hasher.update(piece);
-                        written += piece.len() as u64;
-                        if let Some(task) = task {
-                            task.add(piece.len() as u64);
-                        }
-                        out(piece)
-                    })
+                    rayon::join(
+                        || {
+                            current.iter().try_for_each(|piece| {
+                                written += piece.len() as u64;
+                                if let Some(task) = task {
+                                    task.add(piece.len() as u64);
+                                }
+                                out(piece)
+                            })
+                        },
+                        || current.iter().for_each(|piece| hasher.update(piece)),
+                    )
                 },
             );
             emitted?;

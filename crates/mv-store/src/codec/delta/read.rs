@@ -7,10 +7,14 @@ use super::super::entropy::{self, Cell, FIELD, Frequencies, SIZE};
 use super::super::float;
 use super::super::lanes::Lanes;
 use super::super::number::{EXPONENTS, Number};
-use super::super::scale::{self, CONTEXTS, GROUP, PLACES, Place, Shift};
+use super::super::scale::{self, CONTEXTS, GROUP, PLACES, WINDOWS};
+use super::super::streams;
 #[cfg(target_arch = "x86_64")]
 use super::has_bmi;
-use super::{HEADER, LANES, MANY, MAX_MEAN};
+use super::{HEADER, LANES, MANY};
+
+/// Elements that go through one step of decoding before the next: whole groups, in the first cache.
+const STRIP: usize = 16 * GROUP;
 
 /// Decodes a block of one kind of number.
 pub(super) fn decode_as<N: Number>(
@@ -19,19 +23,19 @@ pub(super) fn decode_as<N: Number>(
     raw_len: usize,
     into: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let (header, body) = stored.split_at_checked(HEADER).ok_or("difference has no header")?;
+    let (&[_, form, low, high], mut body) =
+        stored.split_first_chunk::<HEADER>().ok_or("difference has no header")?;
     let n = raw_len.min(base.len()) / N::SIZE;
     if n == 0 {
         return Err("difference to an empty base".into());
     }
-    let word = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-    let top = word(2);
+    let top = u16::from_le_bytes([low, high]);
     if usize::from(top) >= EXPONENTS {
         return Err("no such exponent".into());
     }
-    let means = std::array::from_fn(|i| word(4 + 2 * i));
-    if means.iter().any(|&mean| mean > MAX_MEAN) {
-        return Err("no such mean".into());
+    let windows = streams::take(&mut body, n.div_ceil(GROUP))?;
+    if windows.len() != n.div_ceil(GROUP) || windows.iter().any(|&window| window >= WINDOWS) {
+        return Err("no such windows".into());
     }
     let coded = n * N::SIZE;
     let start = into.len();
@@ -42,15 +46,20 @@ pub(super) fn decode_as<N: Number>(
         cells.resize(FIELD * SIZE, Cell::default());
         let cells = cells.first_chunk_mut().ok_or("no room for tables")?;
         let (table_of, body) = read_tables::<N>(body, cells)?;
+        let contexts = scale::contexts();
+        let fields = std::array::from_fn(|place| {
+            u16::from(table_of[usize::from(contexts[place])]) * SIZE as u16
+        });
+        let guide = Guide { top: top as i16, windows: &windows, fields, cells };
         into.resize(start + coded, 0);
         let out = &mut into[start..];
         if n >= MANY {
-            read_lanes::<N, LANES>(body, &base[..coded], (top, &means), cells, &table_of, out)
+            read_lanes::<N, LANES>(body, &base[..coded], &guide, out)
         } else {
-            read_lanes::<N, 1>(body, &base[..coded], (top, &means), cells, &table_of, out)
+            read_lanes::<N, 1>(body, &base[..coded], &guide, out)
         }
     })?;
-    match header[1] {
+    match form {
         0 if rest.len() == raw_len - coded => into.extend_from_slice(rest),
         1 if raw_len > coded => float::decode(rest, raw_len - coded, into)?,
         _ => return Err("the rest of a difference does not fit".into()),
@@ -72,7 +81,7 @@ fn read_tables<'a, N: Number>(
         if context == 0 || bits.take(1)? == 0 {
             let frequencies = Frequencies::read(&mut bits, alphabet.tokens)?;
             let field = fields.next().ok_or("too many tables")?;
-            entropy::decoding(&frequencies, &alphabet.raw_bits, field);
+            entropy::decoding(&frequencies, &alphabet.heads, &alphabet.raw_bits, field);
             tables += 1;
         }
         *table = tables - 1;
@@ -80,13 +89,21 @@ fn read_tables<'a, N: Number>(
     Ok((table_of, bits.finish()?))
 }
 
+/// What decoding needs, beside the lanes.
+struct Guide<'a> {
+    top: i16,
+    /// One for each group.
+    windows: &'a [u8],
+    /// Where the table of each place begins in `cells`.
+    fields: [u16; PLACES],
+    cells: &'a [Cell; FIELD * SIZE],
+}
+
 /// Decodes all elements into `out`; returns what follows the lanes.
 fn read_lanes<'a, N: Number, const L: usize>(
     body: &'a [u8],
     base: &[u8],
-    (top, means): (u16, &[u16; CONTEXTS]),
-    cells: &[Cell; FIELD * SIZE],
-    table_of: &[u8; CONTEXTS],
+    guide: &Guide<'_>,
     out: &mut [u8],
 ) -> Result<&'a [u8], String> {
     let (lengths, body) = body.split_at_checked(4 * L).ok_or("lengths of lanes are cut off")?;
@@ -96,168 +113,143 @@ fn read_lanes<'a, N: Number, const L: usize>(
     }
     let whole = sizes.iter().fold(0usize, |sum, &size| sum.saturating_add(size));
     let (body, rest) = body.split_at_checked(whole).ok_or("lanes are cut off")?;
-    let lanes = Lanes::<L>::open(body, sizes)?;
-    let contexts = scale::contexts();
-    let places = std::array::from_fn(|place| {
-        let context = usize::from(contexts[place]);
-        let field = u32::from(table_of[context]) * SIZE as u32;
-        field << 16 | u32::from(means[context])
-    });
-    run::<N, L>(lanes, base, &Guide { top: top as i16, places, cells }, out)?;
+    let mut lanes = Lanes::<L>::open(body, sizes)?;
+    let mut fields = [0; STRIP];
+    let mut zigzags = [N::Word::default(); STRIP];
+    let strips = base.chunks(STRIP * N::SIZE).zip(out.chunks_mut(STRIP * N::SIZE));
+    for ((parents, children), windows) in strips.zip(guide.windows.chunks(STRIP / GROUP)) {
+        find_fields::<N>(parents, windows, guide, &mut fields);
+        let count = parents.len() / N::SIZE;
+        if count == STRIP && !N::LONG {
+            take_strip::<N, L>(&mut lanes, guide.cells, &fields, &mut zigzags);
+        } else {
+            take_some::<N, L>(&mut lanes, guide.cells, &fields[..count], &mut zigzags);
+        }
+        let parents = parents.chunks_exact(N::SIZE);
+        for ((child, parent), zigzag) in
+            children.chunks_exact_mut(N::SIZE).zip(parents).zip(&zigzags)
+        {
+            N::put(N::apply(N::get(parent), *zigzag), child);
+        }
+    }
+    lanes.finish()?;
     Ok(rest)
 }
 
-/// What decoding a group needs, beside its lanes.
-struct Guide<'a> {
-    top: i16,
-    /// For each place the mean level of its context and, above 16 bits, the begin of its table.
-    places: [u32; PLACES],
-    cells: &'a [Cell; FIELD * SIZE],
+/// Finds the table of each element.
+fn find_fields<N: Number>(
+    parents: &[u8],
+    windows: &[u8],
+    guide: &Guide<'_>,
+    fields: &mut [u16; STRIP],
+) {
+    let groups = parents.chunks(GROUP * N::SIZE).zip(fields.as_chunks_mut::<GROUP>().0);
+    for ((parents, fields), &window) in groups.zip(windows) {
+        let mut places = [0; GROUP];
+        for (place, parent) in places.iter_mut().zip(parents.chunks_exact(N::SIZE)) {
+            *place = scale::place::<N>(guide.top, N::get(parent), window);
+        }
+        for (field, place) in fields.iter_mut().zip(places) {
+            *field = guide.fields[usize::from(place)];
+        }
+    }
 }
 
-/// Decodes all groups with the instructions that the processor has.
-fn run<N: Number, const L: usize>(
-    lanes: Lanes<'_, L>,
-    base: &[u8],
-    guide: &Guide<'_>,
-    out: &mut [u8],
-) -> Result<(), String> {
+/// Takes the differences of a whole strip, with the instructions that the processor has.
+fn take_strip<N: Number, const L: usize>(
+    lanes: &mut Lanes<'_, L>,
+    cells: &[Cell; FIELD * SIZE],
+    fields: &[u16; STRIP],
+    zigzags: &mut [N::Word; STRIP],
+) {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "bmi1,bmi2,lzcnt,avx2")]
+        #[target_feature(enable = "bmi1,bmi2,lzcnt")]
         fn with_bmi<N: Number, const L: usize>(
-            lanes: Lanes<'_, L>,
-            base: &[u8],
-            guide: &Guide<'_>,
-            out: &mut [u8],
-        ) -> Result<(), String> {
-            groups::<N, L>(lanes, base, guide, out)
+            lanes: &mut Lanes<'_, L>,
+            cells: &[Cell; FIELD * SIZE],
+            fields: &[u16; STRIP],
+            zigzags: &mut [N::Word; STRIP],
+        ) {
+            take::<N, L, true>(lanes, cells, fields, zigzags);
         }
         if has_bmi() {
             // SAFETY: the processor has what the function was compiled for.
             #[expect(unsafe_code, reason = "instructions beyond the baseline were asked for")]
-            return unsafe { with_bmi::<N, L>(lanes, base, guide, out) };
+            return unsafe { with_bmi::<N, L>(lanes, cells, fields, zigzags) };
         }
     }
-    groups::<N, L>(lanes, base, guide, out)
+    take::<N, L, false>(lanes, cells, fields, zigzags);
 }
 
-/// Decodes all groups and checks how the lanes end.
 #[inline(always)]
-fn groups<N: Number, const L: usize>(
-    mut lanes: Lanes<'_, L>,
-    base: &[u8],
-    guide: &Guide<'_>,
-    out: &mut [u8],
-) -> Result<(), String> {
-    let bytes = GROUP * N::SIZE;
-    let mut shift = Shift::default();
-    let whole = base.len() / bytes * bytes;
-    let (base, last_parents) = base.split_at(whole);
-    let (out, last_children) = out.split_at_mut(whole);
-    for (parents, children) in base.chunks_exact(bytes).zip(out.chunks_exact_mut(bytes)) {
-        let window = shift.window();
-        let mut words = [N::Word::default(); GROUP];
-        for (word, parent) in words.iter_mut().zip(parents.chunks_exact(N::SIZE)) {
-            *word = N::get(parent);
-        }
-        let mut places = [0; GROUP];
-        for (place, word) in places.iter_mut().zip(&words) {
-            *place = scale::place::<N>(guide.top, *word, window);
-        }
-        let mut zigzags = [N::Word::default(); GROUP];
-        shift.learn(group::<N, L>(&mut lanes, guide, &places, &mut zigzags));
-        for ((word, zigzag), child) in
-            words.into_iter().zip(zigzags).zip(children.chunks_exact_mut(N::SIZE))
-        {
-            N::put(N::apply(word, zigzag), child);
-        }
-    }
-    last_group::<N, L>(&mut lanes, guide, shift, last_parents, last_children);
-    lanes.finish()
-}
-
-/// Decodes the differences of a whole group; returns the sum of levels less means.
-#[inline(always)]
-fn group<N: Number, const L: usize>(
+fn take<N: Number, const L: usize, const BMI: bool>(
     lanes: &mut Lanes<'_, L>,
-    guide: &Guide<'_>,
-    places: &[Place; GROUP],
-    zigzags: &mut [N::Word; GROUP],
-) -> i32 {
+    cells: &[Cell; FIELD * SIZE],
+    fields: &[u16; STRIP],
+    zigzags: &mut [N::Word; STRIP],
+) {
     // Two short tokens fit into what is read at once.
-    if N::LONG {
-        rounds::<N, L, 1>(guide, places, zigzags, |lane, [field]| {
-            [lanes.long_step(lane, guide.cells, field)]
-        })
-    } else if !lanes.is_roomy(GROUP / L) {
-        rounds::<N, L, 1>(guide, places, zigzags, |lane, fields| {
-            let bits = lanes.peek(lane);
-            lanes.step(lane, bits, guide.cells, fields)
-        })
-    } else if N::SIZE <= 2 {
-        rounds::<N, L, 2>(guide, places, zigzags, |lane, fields| {
-            // SAFETY: there is room for a group, and of each lane no more is taken.
-            #[expect(unsafe_code, reason = "see there")]
-            let bits = unsafe { lanes.peek_roomy(lane) };
-            lanes.step(lane, bits, guide.cells, fields)
-        })
-    } else {
-        rounds::<N, L, 1>(guide, places, zigzags, |lane, fields| {
-            // SAFETY: there is room for a group, and of each lane no more is taken.
-            #[expect(unsafe_code, reason = "see there")]
-            let bits = unsafe { lanes.peek_roomy(lane) };
-            lanes.step(lane, bits, guide.cells, fields)
-        })
+    match (lanes.is_roomy(STRIP / L), N::SIZE <= 2) {
+        (true, true) => rounds::<N, L, 2, true, BMI>(lanes, cells, fields, zigzags),
+        (true, false) => rounds::<N, L, 1, true, BMI>(lanes, cells, fields, zigzags),
+        (false, _) => rounds::<N, L, 1, false, BMI>(lanes, cells, fields, zigzags),
     }
 }
 
 /// Goes through the lanes, with `T` tokens of one before the next.
 #[inline(always)]
-fn rounds<N: Number, const L: usize, const T: usize>(
-    guide: &Guide<'_>,
-    places: &[Place; GROUP],
-    zigzags: &mut [N::Word; GROUP],
-    mut step: impl FnMut(usize, [u32; T]) -> [(usize, u64); T],
-) -> i32 {
-    let classes = &N::alphabet().classes;
-    let (mut levels, mut means) = (0i32, 0u32);
-    for round in 0..GROUP / (T * L) {
-        for lane in 0..L {
-            let mut fields = [0; T];
-            for (t, field) in fields.iter_mut().enumerate() {
-                let at = (round * T + t) * L + lane;
-                let place = guide.places[usize::from(places[at])];
-                // The lower halves add up to less than 2^16.
-                means = means.wrapping_add(place);
-                *field = place >> 16;
-            }
-            for (t, (token, raw)) in step(lane, fields).into_iter().enumerate() {
-                let at = (round * T + t) * L + lane;
-                levels += classes[token].level;
-                zigzags[at] = N::narrow(classes[token].least + raw);
+fn rounds<N: Number, const L: usize, const T: usize, const ROOMY: bool, const BMI: bool>(
+    lanes: &mut Lanes<'_, L>,
+    cells: &[Cell; FIELD * SIZE],
+    fields: &[u16; STRIP],
+    zigzags: &mut [N::Word; STRIP],
+) {
+    let rounds = fields.chunks_exact(T * L).zip(zigzags.chunks_exact_mut(T * L));
+    let mut heads = lanes.heads();
+    for (fields, zigzags) in rounds {
+        macro_rules! visit {
+            ($(($lane:expr))+) => {
+                $(
+                    let head = &mut heads[$lane];
+                    let bits = if ROOMY {
+                        // SAFETY: there is room for a strip, and of each lane no more is taken.
+                        #[expect(unsafe_code, reason = "see there")]
+                        unsafe {
+                            lanes.peek_roomy(head)
+                        }
+                    } else {
+                        lanes.peek(head)
+                    };
+                    let tables: [u16; T] = std::array::from_fn(|t| fields[t * L + $lane]);
+                    let taken = head.step::<T, BMI>(bits, cells, tables);
+                    for (t, zigzag) in taken.into_iter().enumerate() {
+                        zigzags[t * L + $lane] = N::narrow(zigzag.into());
+                    }
+                )+
+            };
+        }
+        // Eight pieces of code, each with its own lane: in a loop, processors foresee that a lane
+        // is read after the last one was written, and wait for that.
+        if L == 8 {
+            visit!((0)(1 % L)(2 % L)(3 % L)(4 % L)(5 % L)(6 % L)(7 % L));
+        } else {
+            for lane in 0..L {
+                visit!((lane));
             }
         }
     }
-    levels - (means & 0xffff) as i32
+    lanes.advance(heads);
 }
 
-/// Decodes fewer elements than a group has.
-#[inline(never)]
-fn last_group<N: Number, const L: usize>(
+/// Takes the differences of fewer elements, or of long ones.
+fn take_some<N: Number, const L: usize>(
     lanes: &mut Lanes<'_, L>,
-    guide: &Guide<'_>,
-    shift: Shift,
-    parents: &[u8],
-    children: &mut [u8],
+    cells: &[Cell; FIELD * SIZE],
+    fields: &[u16],
+    zigzags: &mut [N::Word],
 ) {
-    let words = parents.chunks_exact(N::SIZE).zip(children.chunks_exact_mut(N::SIZE));
-    for (at, (parent, child)) in words.enumerate() {
-        let parent = N::get(parent);
-        let place = scale::place::<N>(guide.top, parent, shift.window());
-        let field = guide.places[usize::from(place)] >> 16;
-        let (token, raw) = lanes.long_step(at % L, guide.cells, field);
-        let least = N::alphabet().classes[token].least;
-        N::put(N::apply(parent, N::narrow(least + raw)), child);
+    for (at, (field, zigzag)) in fields.iter().zip(zigzags).enumerate() {
+        *zigzag = N::narrow(lanes.long_step(at % L, cells, *field));
     }
 }

@@ -8,7 +8,8 @@ use super::super::entropy::{Encoding, FIELD, Frequencies, TOKENS};
 use super::super::float;
 use super::super::lanes::LaneWriter;
 use super::super::number::{EXPONENTS, Number};
-use super::super::scale::{self, CONTEXTS, GROUP, Shift};
+use super::super::scale::{self, CONTEXTS, GROUP, MIDDLE, STEPS, WINDOWS};
+use super::super::streams;
 #[cfg(target_arch = "x86_64")]
 use super::has_bmi;
 use super::{LANES, MANY};
@@ -18,6 +19,7 @@ use super::{LANES, MANY};
 struct Scratch {
     tokens: Vec<u8>,
     contexts: Vec<u8>,
+    windows: Vec<u8>,
     lanes: Vec<u8>,
 }
 
@@ -36,19 +38,17 @@ pub(super) fn encode_as<N: Number>(element: Element, raw: &[u8], base: &[u8]) ->
     let bytes = GROUP * N::SIZE;
     let step = if coded.len() >= 256 * bytes { 8 } else { 1 };
     let sample = || coded.chunks(bytes).zip(base.chunks(bytes)).step_by(step);
-    let (top, means) = learn::<N, _>(sample);
+    let (top, expected) = learn::<N, _>(sample);
     let mut out = vec![element.code(), 0];
     out.extend(top.to_le_bytes());
-    for mean in means {
-        out.extend(mean.to_le_bytes());
-    }
     let packed_rest = if rest.is_empty() { None } else { float::encode(element, rest) };
     out[1] = u8::from(packed_rest.is_some());
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
     SCRATCH.with_borrow_mut(|scratch| {
-        let counts = classify::<N>(coded, base, top, &means, scratch);
+        let counts = classify::<N>(coded, base, top, &expected, scratch);
+        streams::put(&mut out, &scratch.windows, 1, true);
         let (tables, table_of) = choose_tables(&counts, &mut out);
         if n >= MANY {
             write_lanes::<N, LANES>(coded, base, &tables, &table_of, scratch, &mut out);
@@ -60,8 +60,11 @@ pub(super) fn encode_as<N: Number>(element: Element, raw: &[u8], base: &[u8]) ->
     (out.len() < raw.len()).then_some(out)
 }
 
+/// What levels are to be expected at each step below the top.
+pub(super) type Expected = [i32; STEPS];
+
 /// Takes the top exponent and the mean levels from a sample of children and parents.
-pub(super) fn learn<'a, N: Number, S>(sample: impl Fn() -> S) -> (u16, [u16; CONTEXTS])
+pub(super) fn learn<'a, N: Number, S>(sample: impl Fn() -> S) -> (u16, Expected)
 where
     S: Iterator<Item = (&'a [u8], &'a [u8])>,
 {
@@ -79,114 +82,72 @@ where
         above -= exponents[top];
         top -= 1;
     }
-    let mut sums = [0u64; CONTEXTS];
-    let mut counts = [0u64; CONTEXTS];
-    let alphabet = N::alphabet();
-    let contexts = scale::contexts();
-    let window = Shift::default().window();
+    let mut sums = [0i64; STEPS];
+    let mut counts = [0i64; STEPS];
     for (children, parents) in sample() {
         for (child, parent) in children.chunks_exact(N::SIZE).zip(parents.chunks_exact(N::SIZE)) {
             let parent = N::get(parent);
-            let token = N::token(N::difference(N::get(child), parent));
-            let place = scale::place::<N>(top as i16, parent, window);
-            let context = usize::from(contexts[usize::from(place)]);
-            sums[context] += alphabet.classes[usize::from(token)].level as u64;
-            counts[context] += 1;
+            let step = scale::step::<N>(top as i16, parent) as usize % STEPS;
+            sums[step] += i64::from(N::level(N::difference(N::get(child), parent)));
+            counts[step] += 1;
         }
     }
-    // Without a shift, only whole octaves are seen: contexts 0, 2, 4 and so on.
-    let mut means: [u16; CONTEXTS] = std::array::from_fn(|i| (sums[i] / counts[i].max(1)) as u16);
-    let mut last = 0;
-    for context in 0..CONTEXTS {
-        if counts[context] > 0 {
-            last = means[context];
-        } else {
-            let next = (context + 1..CONTEXTS).find(|&c| counts[c] > 0).map(|c| means[c]);
-            means[context] = next.map_or(last, |n| if context == 0 { n } else { (last + n) / 2 });
-        }
-    }
-    (top as u16, means)
+    (top as u16, std::array::from_fn(|step| (sums[step] / counts[step].max(1)) as i32))
 }
 
-/// Finds the token and the context of each element, and counts them.
+/// A group's window stays that of the group before unless it moved by so much: a quarter of an
+/// octave is about what chance does to 64 elements.
+const STAYS: i32 = 2;
+
+/// Finds the window of each group, the token and the context of each element, and counts them.
 fn classify<N: Number>(
     raw: &[u8],
     base: &[u8],
     top: u16,
-    means: &[u16; CONTEXTS],
+    expected: &Expected,
     scratch: &mut Scratch,
 ) -> Box<Counts> {
     let n = raw.len() / N::SIZE;
     scratch.tokens.resize(n, 0);
     scratch.contexts.resize(n, 0);
+    scratch.windows.clear();
     let mut counts = Box::new([[0; TOKENS]; FIELD]);
     let mut padded = [0; FIELD];
-    padded[..CONTEXTS].copy_from_slice(means);
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "bmi1,bmi2,lzcnt,avx2")]
-        fn with_bmi<N: Number>(
-            raw: &[u8],
-            base: &[u8],
-            top: u16,
-            means: &[u16; FIELD],
-            scratch: &mut Scratch,
-            counts: &mut Counts,
-        ) {
-            classify_groups::<N>(raw, base, top, means, scratch, counts);
-        }
-        if has_bmi() {
-            // SAFETY: the processor has what the function was compiled for.
-            #[expect(unsafe_code, reason = "instructions beyond the baseline were asked for")]
-            unsafe {
-                with_bmi::<N>(raw, base, top, &padded, scratch, &mut counts);
-            }
-            return counts;
-        }
-    }
-    classify_groups::<N>(raw, base, top, &padded, scratch, &mut counts);
-    counts
-}
-
-/// Finds tokens and contexts, group by group.
-#[inline(always)]
-fn classify_groups<N: Number>(
-    raw: &[u8],
-    base: &[u8],
-    top: u16,
-    means: &[u16; FIELD],
-    scratch: &mut Scratch,
-    counts: &mut Counts,
-) {
-    let places = scale::contexts();
-    let alphabet = N::alphabet();
-    let mut shift = Shift::default();
-    let levels: [i32; TOKENS] = std::array::from_fn(|t| alphabet.classes[t].level);
+    padded[..STEPS].copy_from_slice(expected);
+    let contexts_of = scale::contexts();
+    let mut window = i32::from(MIDDLE);
     let bytes = GROUP * N::SIZE;
     let marks = scratch.tokens.chunks_mut(GROUP).zip(scratch.contexts.chunks_mut(GROUP));
     for ((children, parents), (tokens, contexts)) in
         raw.chunks(bytes).zip(base.chunks(bytes)).zip(marks)
     {
-        let window = shift.window();
         let mut zigzags = [N::Word::default(); GROUP];
-        let mut stands = [0; GROUP];
+        let mut steps = [0u8; GROUP];
         let pairs = children.chunks_exact(N::SIZE).zip(parents.chunks_exact(N::SIZE));
-        for ((zigzag, stand), (child, parent)) in zigzags.iter_mut().zip(&mut stands).zip(pairs) {
+        for ((zigzag, step), (child, parent)) in zigzags.iter_mut().zip(&mut steps).zip(pairs) {
             let parent = N::get(parent);
             *zigzag = N::difference(N::get(child), parent);
-            *stand = scale::place::<N>(top as i16, parent, window);
+            *step = scale::step::<N>(top as i16, parent) as u8;
         }
-        let mut sum = 0;
-        let marks = tokens.iter_mut().zip(contexts);
-        for ((zigzag, stand), (token, context)) in zigzags.iter().zip(stands).zip(marks) {
+        let count = tokens.len();
+        let levels: i32 = zigzags[..count].iter().map(|&zigzag| N::level(zigzag)).sum();
+        let expected: i32 =
+            steps[..count].iter().map(|&step| padded[usize::from(step) % FIELD]).sum();
+        let moved = (levels - expected).div_euclid(count as i32);
+        let best = (i32::from(MIDDLE) + moved).clamp(0, i32::from(WINDOWS) - 1);
+        if (best - window).abs() > STAYS {
+            window = best;
+        }
+        scratch.windows.push(window as u8);
+        for ((zigzag, step), (token, context)) in
+            zigzags.iter().zip(steps).zip(tokens.iter_mut().zip(contexts))
+        {
             *token = N::token(*zigzag);
-            *context = places[usize::from(stand)];
-            let counts = &mut counts[usize::from(*context) % FIELD];
-            counts[usize::from(*token)] += 1;
-            sum += levels[usize::from(*token)] - i32::from(means[usize::from(*context) % FIELD]);
+            *context = contexts_of[usize::from((8 * step).wrapping_add(window as u8))];
+            counts[usize::from(*context) % FIELD][usize::from(*token)] += 1;
         }
-        shift.learn(sum);
     }
+    counts
 }
 
 /// Decides which contexts share a table, writes the tables, and returns them with each context's.
@@ -247,7 +208,7 @@ fn write_lanes<N: Number, const L: usize>(
     out: &mut Vec<u8>,
 ) {
     let n = raw.len() / N::SIZE;
-    // At most 11 bits of state beside the raw bits, fewer than the element has.
+    // At most 9 bits of state beside the raw bits, fewer than the element has.
     let room = n.div_ceil(L) * (N::SIZE + 2) + 24;
     if scratch.lanes.len() < L * room {
         scratch.lanes.resize(L * room, 0);
@@ -283,7 +244,7 @@ fn push_all<N: Number, const L: usize>(
 ) {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "bmi1,bmi2,lzcnt,avx2")]
+        #[target_feature(enable = "bmi1,bmi2,lzcnt")]
         fn with_bmi<N: Number, const L: usize>(
             source: &Marked<'_>,
             tables: &[Encoding],

@@ -1,0 +1,3 @@
+#![no_main]
+
+mv_fuzz::target!("seen");
