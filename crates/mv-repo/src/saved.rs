@@ -12,7 +12,7 @@ use mv_store::{Hash, Kind, PackId, StoreWriter, Unit};
 
 use crate::commit::{blank, store_trees};
 use crate::error::{Error, Result};
-use crate::outline::Outlines;
+use crate::outline::{Outlines, Past, Pasts};
 use crate::repo::Repo;
 use crate::session::Session;
 use crate::snapshot::{Snapshot, empty_dir};
@@ -50,9 +50,11 @@ pub(crate) fn keep(
     let writer = StoreWriter::begin(repo.store(), &session.nonces)?;
     // Cut and coded as by a commit: it may be committed after it came back, and is not stored twice then.
     let here = writer.store().here();
-    let head = snapshot.head.as_ref().map(|(_, manifest)| manifest);
+    let head = snapshot.head.as_ref().map(|(_, manifest)| Past::new(manifest.clone()));
+    let pasts = Pasts { head, ..Pasts::default() };
     let efforts = repo.config().unwrap_or_default().efforts;
-    let outlines = Outlines::new(&here, head, Some(&snapshot.root), efforts);
+    let outlines = Outlines::new(&here, pasts, Some(&snapshot.root), efforts);
+    let outlines = outlines.with_seen(repo.layout().seen());
     let before: HashMap<&RepoPath, &FileEntry> = snapshot
         .candidates
         .iter()
