@@ -63,6 +63,8 @@ pub struct Wanted<'a> {
     pub complete: &'a HashSet<Hash>,
     /// Whether the other side has an object.
     pub has: &'a dyn Fn(&Hash) -> bool,
+    /// The same, and of a blob that is stored as a list there, whether it has all that the list names.
+    pub holds: &'a dyn Fn(&Hash) -> bool,
     /// Which files' contents are wanted.
     pub scope: &'a dyn Scope,
     /// Of how many versions, counted from each root, contents and trees are wanted; all if none.
@@ -260,11 +262,22 @@ impl Walk<'_> {
                 match self.objects.children(id).map_err(Error::from) {
                     Err(e) if self.may_lack(id, &e) => {}
                     Err(e) => return Err(e),
-                    Ok(children) => children.iter().flatten().for_each(|child| self.note(child)),
+                    Ok(children) => self.parts(id, &children.unwrap_or_default()),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes what a blob is stored as. It may be cut otherwise on the other side; where all that its list
+    /// there names is there, nothing of ours is wanted. Where it is not, our list is wanted as well.
+    fn parts(&mut self, id: &Hash, parts: &[Hash]) {
+        let holds = self.wanted.holds;
+        let lacking: Vec<Hash> = parts.iter().filter(|part| !holds(part)).copied().collect();
+        if !lacking.is_empty() && !holds(id) {
+            self.found.objects.insert(*id);
+            self.found.objects.extend(lacking);
+        }
     }
 }
 

@@ -250,7 +250,8 @@ fn dead_versions(
 /// Decides for each pack whether it stays, goes, or is rewritten.
 fn packs(depot: &Depot<'_>, plan: &mut GcPlan, session: &Session) -> Result<()> {
     let store = depot.store();
-    store.add_bases(&mut plan.live)?;
+    let reached = plan.live.iter().copied().collect();
+    store.add_with_bases(&mut plan.live, reached)?;
     let infos = store.packs()?;
     let mut young = HashSet::new();
     for pack in &infos {
@@ -263,6 +264,7 @@ fn packs(depot: &Depot<'_>, plan: &mut GcPlan, session: &Session) -> Result<()> 
     let mut staying = HashSet::new();
     loop {
         let before = staying.len();
+        let mut needed = HashSet::new();
         for pack in &infos {
             if staying.contains(&pack.id) {
                 continue;
@@ -271,15 +273,14 @@ fn packs(depot: &Depot<'_>, plan: &mut GcPlan, session: &Session) -> Result<()> 
             let worth = live.saturating_mul(100) >= all.saturating_mul(REWRITE_BELOW);
             if young.contains(&pack.id) || (live > 0 && worth) || live == all {
                 staying.insert(pack.id);
+                needed.extend(store.bases_in(pack.id)?);
             }
         }
         if staying.len() == before {
             break;
         }
-        for pack in &staying {
-            plan.live.extend(store.bases_in(*pack)?);
-        }
-        store.add_bases(&mut plan.live)?;
+        let more = needed.difference(&plan.live).copied().collect();
+        store.add_with_bases(&mut plan.live, more)?;
     }
     for pack in infos {
         let (live, _) = store.live_bytes(pack.id, &|id| plan.live.contains(id))?;

@@ -5,6 +5,7 @@
 //! differs from it by an edit. So it is stored as copies out of the parent and insertions between
 //! them, a few MiB at a time, as one block that several chunks share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -103,11 +104,15 @@ impl<'a> Alignment<'a> {
         window: &Window,
         chunks: &[&[u8]],
         prepared: &mut [Prepared],
+        parallel: bool,
     ) -> Result<()> {
         let Some((blob, table)) = self.parent.clone() else { return Ok(()) };
         let runs = self.runs(&table, window, prepared);
-        let outcomes: Vec<(Vec<Record>, u64, u32)> =
-            runs.par_iter().map(|run| self.records((&blob, &table), run, chunks)).collect();
+        let records = |run: &Run| self.records((&blob, &table), run, chunks);
+        let outcomes: Vec<(Vec<Record>, u64, u32)> = match parallel {
+            true => runs.par_iter().map(records).collect(),
+            false => runs.iter().map(records).collect(),
+        };
         if let (Some(run), Some((_, at, misses))) = (runs.last(), outcomes.last())
             && run.end == chunks.len()
         {
@@ -117,7 +122,7 @@ impl<'a> Alignment<'a> {
             let Record { first, end, encoded } = record;
             let members = members(&prepared[first..end], &chunks[first..end]);
             prepared[first..end].iter_mut().for_each(|chunk| chunk.fate = Fate::Known);
-            let raw = chunks[first..end].concat();
+            let raw = joined(&chunks[first..end]);
             self.writer.append_encoded(Kind::Blob, &encoded, &raw, &members)?;
         }
         Ok(())
@@ -163,7 +168,7 @@ impl<'a> Alignment<'a> {
                 end += 1;
             }
             let found = if misses < PATIENCE {
-                self.record(parent, at, &chunks[first..end].concat())
+                self.record(parent, at, &joined(&chunks[first..end]))
             } else {
                 None
             };
@@ -196,6 +201,14 @@ impl<'a> Alignment<'a> {
         let diffed = codec::diff::encode(raw, base.aligned(), raw.len() / PAYS, self.level)?;
         let encoded = base.proven(Encoding::Diff, &diffed.stored, raw)?;
         Some((encoded, at + diffed.base_end as u64))
+    }
+}
+
+/// The bytes of some chunks, one after the other.
+pub(crate) fn joined<'a>(chunks: &[&'a [u8]]) -> Cow<'a, [u8]> {
+    match chunks {
+        [only] => Cow::Borrowed(only),
+        several => Cow::Owned(several.concat()),
     }
 }
 

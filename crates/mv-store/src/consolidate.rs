@@ -6,14 +6,16 @@
 
 use std::path::Path;
 
-use crate::copier::Copier;
+use crate::copier::{Copier, form};
 use crate::error::Result;
 use crate::hash::{Hash, Nonces};
-use crate::pack::PackId;
+use crate::list::List;
+use crate::pack::{Block, PackId};
 use crate::progress::Task;
-use crate::store::blocks::Blocks;
+use crate::store::blocks::{Blocks, WholeBlock};
 use crate::store::{PackInfo, Store};
-use crate::writer::{StoreWriter, Written};
+use crate::verify::slot_of;
+use crate::writer::{Form, StoreWriter, Written};
 
 /// Packs of one rank that are merged.
 const FANOUT: usize = 8;
@@ -81,23 +83,23 @@ pub fn merge_packs(
 ) -> Result<Written> {
     let leaving: Vec<PackId> = packs.iter().chain(gone).copied().collect();
     let writer = StoreWriter::begin_at(root, &store.without(&leaving), nonces)?;
-    let source = store.only(packs);
     let copier = Copier::new(&writer, store);
-    for number in 0..packs.len() {
-        let blocks = Blocks::of(&source, number)?.with_bases_from(store);
-        for n in 0..blocks.count() {
-            task.check()?;
-            task.add(u64::from(blocks.block(n)?.stored_len));
-            let members = blocks.members(n)?;
-            if members.iter().any(|(id, _)| keep(id) && !writer.has(id)) {
-                copier.copy(&blocks.read(n)?, &members, &|id| keep(id))?;
-            }
-        }
-    }
+    let slots = packs.iter().map(|pack| slot_of(store, *pack)).collect::<Result<Vec<usize>>>()?;
+    // Of several lists of a blob the one is kept from which it is read.
+    let counts = |at: (usize, u32), id: &Hash, _: &WholeBlock| -> Result<bool> {
+        let chosen = store.list_at(id)?;
+        Ok(chosen == at || !slots.contains(&chosen.0))
+    };
+    let step = |block: &Block| {
+        task.add(u64::from(block.stored_len));
+        task.check()
+    };
+    copy_lacking(&copier, store, &slots, keep, &counts, &step)?;
     writer.finish()
 }
+
 /// Copies whatever a writer that stores everything of a store anew has not stored, as far as `keep`
-/// wants it.
+/// wants it. A list of which the writer lacks something is left behind.
 ///
 /// # Errors
 /// `Corrupt` if an object does not match its id, `Cancelled`, `Io`.
@@ -107,14 +109,41 @@ pub fn copy_rest(
     keep: &dyn Fn(&Hash) -> bool,
     task: &Task,
 ) -> Result<()> {
-    let copier = Copier::new(writer, store);
-    for slot in 0..store.pack_ids().count() {
-        let blocks = Blocks::of(store, slot)?;
-        for n in 0..blocks.count() {
-            task.check()?;
-            let members = blocks.members(n)?;
-            if members.iter().any(|(id, _)| keep(id) && !writer.has(id)) {
-                copier.copy(&blocks.read(n)?, &members, keep)?;
+    let slots: Vec<usize> = (0..store.pack_ids().count()).collect();
+    let counts = |_, id: &Hash, block: &WholeBlock| {
+        let list = List::decode(&block.stored, Some(block.raw_len), id)?;
+        let parts = store.parts(vec![list]);
+        Ok(parts.is_ok_and(|parts| parts.iter().all(|part| writer.has(part))))
+    };
+    copy_lacking(&Copier::new(writer, store), store, &slots, keep, &counts, &|_| task.check())
+}
+
+/// Copies what is kept of some packs and is not where it goes to: lists last, and of these the ones
+/// that `counts` accepts. `step` hears of each block.
+fn copy_lacking(
+    copier: &Copier<'_>,
+    store: &Store,
+    slots: &[usize],
+    keep: &dyn Fn(&Hash) -> bool,
+    counts: &dyn Fn((usize, u32), &Hash, &WholeBlock) -> Result<bool>,
+    step: &dyn Fn(&Block) -> Result<()>,
+) -> Result<()> {
+    for lists in [Form::Whole, Form::List] {
+        for &slot in slots {
+            let blocks = Blocks::of(store, slot)?;
+            for n in 0..blocks.count() {
+                let block = blocks.block(n)?;
+                if form(block.encoding) != lists {
+                    continue;
+                }
+                step(&block)?;
+                let members = blocks.members(n)?;
+                let lacks = |id: &Hash| keep(id) && !copier.there(id, lists);
+                let Some((id, _)) = members.iter().find(|(id, _)| lacks(id)) else { continue };
+                let block = blocks.read(n)?;
+                if lists == Form::Whole || counts((slot, n), id, &block)? {
+                    copier.copy(&block, &members, keep)?;
+                }
             }
         }
     }

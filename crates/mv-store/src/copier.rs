@@ -2,7 +2,8 @@
 //!
 //! A block that is coded against others is copied after these: from wherever their copies of least
 //! depth are. What cannot be brought along that way is stored by itself. So what was copied can be
-//! decoded with what the receiver has, whatever order the blocks come in.
+//! decoded with what the receiver has, whatever order the blocks come in; but lists come last, because
+//! nothing can be coded against an object that is there as a list.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::pack::Stored;
 use crate::store::blocks::{Blocks, Members, WholeBlock};
-use crate::store::{MAX_DEPTH, Store};
-use crate::writer::StoreWriter;
+use crate::store::{Chain, MAX_DEPTH, Store};
+use crate::writer::{Form, StoreWriter};
 
 /// Copies blocks into a writer. Shared between threads by reference.
 pub(crate) struct Copier<'a> {
@@ -46,7 +47,7 @@ impl<'a> Copier<'a> {
         wanted: &dyn Fn(&Hash) -> bool,
     ) -> Result<()> {
         if block.bases.is_empty() {
-            let fresh = self.fresh(members, wanted);
+            let fresh = self.fresh(block, members, wanted);
             return if fresh.is_empty() {
                 Ok(())
             } else {
@@ -54,12 +55,39 @@ impl<'a> Copier<'a> {
             };
         }
         let mut opened = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let depth = self.nearest.depth_over(&block.bases);
+        for (id, _) in members.iter().filter(|(id, _)| wanted(id)) {
+            // A copy that needs fewer others is taken instead.
+            if self.nearest.chain(id).is_some_and(|chain| chain.depth < depth) {
+                self.bring(id, wanted, MAX_DEPTH, &mut opened)?;
+            }
+        }
         self.copy_after_bases(block, members, wanted, MAX_DEPTH, &mut opened)
     }
 
-    fn fresh(&self, members: &Members, wanted: &dyn Fn(&Hash) -> bool) -> Members {
-        let fresh = members.iter().filter(|(id, _)| wanted(id) && self.writer.claim(id));
-        fresh.cloned().collect()
+    /// Whether the receiver has an object of a block: if it is no list, then whole, and needing no more
+    /// others than where it is taken from, for other objects there may be coded against it.
+    pub(crate) fn there(&self, id: &Hash, form: Form) -> bool {
+        if form == Form::List {
+            return self.writer.has(id);
+        }
+        let deeper = |there: Chain| {
+            let here = self.nearest.chain(id).map_or(MAX_DEPTH, |here| here.depth);
+            there.depth > here
+        };
+        self.writer.took_whole(id)
+            || self.writer.store().chain(id).is_some_and(|there| !deeper(there))
+    }
+
+    fn fresh(
+        &self,
+        block: &WholeBlock,
+        members: &Members,
+        wanted: &dyn Fn(&Hash) -> bool,
+    ) -> Members {
+        let form = form(block.encoding);
+        let takes = |id: &Hash| wanted(id) && !self.there(id, form) && self.writer.take(id, form);
+        members.iter().filter(|(id, _)| takes(id)).cloned().collect()
     }
 
     /// `left` is how many blocks deep bases may still be brought along.
@@ -73,9 +101,12 @@ impl<'a> Copier<'a> {
     ) -> Result<()> {
         let mut along = true;
         for base in &block.bases {
-            along = along && self.bring(base, wanted, left, opened)?;
+            let fits = |chain: Chain| chain.depth < MAX_DEPTH;
+            along = along
+                && self.bring(base, wanted, left, opened)?
+                && self.writer.chain(base).is_none_or(fits);
         }
-        let fresh = self.fresh(members, wanted);
+        let fresh = self.fresh(block, members, wanted);
         if fresh.is_empty() {
             return Ok(());
         }
@@ -95,9 +126,8 @@ impl<'a> Copier<'a> {
         left: u32,
         opened: &mut Opened<'a>,
     ) -> Result<bool> {
-        if self.writer.has(id) {
-            // Nothing can be coded against a list.
-            return Ok(self.writer.listed(id)?.is_none());
+        if self.there(id, Form::Whole) {
+            return Ok(true);
         }
         let Some(left) = left.checked_sub(1) else { return Ok(false) };
         let (block, members) = match self.sound_block(id, opened) {
@@ -109,7 +139,7 @@ impl<'a> Copier<'a> {
         };
         let wanted = |member: &Hash| member == id || wanted(member);
         self.copy_after_bases(&block, &members, &wanted, left, opened)?;
-        Ok(true)
+        Ok(self.writer.took_whole(id))
     }
 
     /// The best block of an object, if it is sound there: only then may it be claimed.
@@ -169,6 +199,10 @@ impl StoreWriter<'_> {
             self.put_claimed(block.kind, *id, block.raw().get(range.clone()).unwrap_or_default())
         })
     }
+}
+
+pub(crate) fn form(encoding: Encoding) -> Form {
+    if encoding == Encoding::List { Form::List } else { Form::Whole }
 }
 
 fn check(block: &WholeBlock, members: &Members) -> Result<()> {

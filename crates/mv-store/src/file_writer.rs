@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::changed_runs::{Alignment, Fate, Prepared, members};
+use crate::changed_runs::{Alignment, Fate, Prepared, joined, members};
 use crate::codec::Encoding;
 use crate::effort::{Effort, Levels, SMALL};
 use crate::encode::{self, Encoded};
@@ -130,7 +130,7 @@ impl FileWriter<'_> {
             work.iter().map(prepare).collect()
         };
         let mut prepared = prepared?;
-        self.alignment.encode(window, &chunks, &mut prepared)?;
+        self.alignment.encode(window, &chunks, &mut prepared, parallel)?;
         for ((cut, chunk), prepared) in work.iter().zip(&mut prepared) {
             // What lies between tensors: it shares a block with its like.
             if chunk.len() < TINY && cut.element.is_none() && matches!(prepared.fate, Fate::Fresh) {
@@ -148,7 +148,7 @@ impl FileWriter<'_> {
         for Block { chunks: these, encoded } in encoded?.into_iter().flatten() {
             let members = members(&prepared[these.clone()], &chunks[these.clone()]);
             prepared[these.clone()].iter_mut().for_each(|chunk| chunk.fate = Fate::Known);
-            let raw = chunks[these].concat();
+            let raw = joined(&chunks[these]);
             writer.append_encoded(Kind::Blob, &encoded, &raw, &members)?;
         }
         for (chunk, prepared) in chunks.into_iter().zip(prepared) {

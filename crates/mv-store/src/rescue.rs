@@ -16,8 +16,8 @@ use crate::pack::{Block, PackId};
 use crate::progress::Task;
 use crate::store::ahead::{Run, runs};
 use crate::store::blocks::{Blocks, Members, WholeBlock};
-use crate::store::{Proof, Store};
-use crate::writer::StoreWriter;
+use crate::store::{Store, Worth};
+use crate::writer::{Form, StoreWriter};
 
 /// What is known of the place that copies are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,17 +141,17 @@ pub fn rescue_lists(
             let Some((id, _)) = members.first().filter(|(id, _)| wanted.contains(id)) else {
                 continue;
             };
-            if writer.took(id) || writer.store().contains(id) {
+            if writer.has(id) {
                 continue;
             }
             let Some(whole) = passed_over(blocks.read(n))? else { continue };
             let list = List::decode(&whole.stored, Some(block.raw_len), id)?;
             let enough = match parts.prove(id, list, task)? {
-                Proof::Sound => true,
-                Proof::Incomplete => !proof,
-                Proof::Wrong => false,
+                Worth::Sound => true,
+                Worth::Incomplete => !proof,
+                Worth::Wrong => false,
             };
-            if enough && writer.claim(id) {
+            if enough && writer.take(id, Form::List) {
                 writer.copy_block(&whole, &members, &members)?;
             }
         }

@@ -10,6 +10,7 @@ mod cache;
 mod census;
 mod chunks;
 mod large;
+mod lists;
 mod snapshot;
 mod stream;
 
@@ -26,12 +27,13 @@ use crate::pack::{Block, Home, Pack, PackFile, PackId, Place};
 
 use ahead::ReadAhead;
 use cache::BlockCache;
+use large::Handed;
 use snapshot::Elsewhere;
 
 use bases::Choices;
 pub(crate) use bases::{Chain, MAX_DEPTH, Origin};
 pub use census::StoredAs;
-pub(crate) use large::Proof;
+pub(crate) use large::Worth;
 pub use snapshot::OpenElsewhere;
 
 /// Pack files kept open at once.
@@ -161,14 +163,15 @@ impl Store {
     }
 
     fn find_as(&self, kind: Kind, id: &Hash) -> Result<Found> {
-        let found = self.locate(id)?.ok_or(Error::Missing { kind, id: *id })?;
-        if found.block.kind == kind {
-            return Ok(found);
+        let mut found = self.locate(id)?.ok_or(Error::Missing { kind, id: *id })?;
+        if found.block.kind != kind {
+            found = self.other_copies(kind, id, found.slot).next().ok_or_else(|| {
+                let detail = format!("it is stored as a {}", found.block.kind);
+                Error::Corrupt { what: "object", name: format!("{kind} {id}"), detail }
+            })?;
         }
-        self.other_copies(kind, id, found.slot).next().ok_or_else(|| {
-            let detail = format!("it is stored as a {}", found.block.kind);
-            Error::Corrupt { what: "object", name: format!("{kind} {id}"), detail }
-        })
+        let sure = !found.is_list() && !found.block.encoding.has_bases();
+        Ok(if sure { found } else { self.better(id, found) })
     }
 
     /// The copies of an object in other packs than one. A pack that does not open has none.
@@ -196,11 +199,23 @@ impl Store {
         }
     }
 
-    /// Whether the object is here, with everything that is needed to decode it. A pack that cannot be
-    /// read counts as not having it: the writer then stores the object again, which is always safe.
+    /// Whether the object is here, with everything that is needed to decode it; of one that is a list,
+    /// only whether that is here, which [`Store::holds`] does not believe. A pack that cannot be read
+    /// counts as not having it: the writer then stores the object again, which is always safe.
     #[must_use]
     pub fn contains(&self, id: &Hash) -> bool {
         match self.locate(id) {
+            Ok(Some(found)) => !found.block.encoding.has_bases() || self.chain(id).is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether the object is here in any way but as a list, with everything that is needed to decode it:
+    /// what others may be coded against.
+    #[must_use]
+    pub fn contains_whole(&self, id: &Hash) -> bool {
+        match self.locate(id) {
+            Ok(Some(found)) if found.is_list() => self.chain(id).is_some(),
             Ok(Some(found)) => !found.block.encoding.has_bases() || self.chain(id).is_some(),
             _ => false,
         }
@@ -247,10 +262,11 @@ impl Store {
             return self.whole_at(kind, id, found);
         }
         let mut bytes = Vec::new();
-        self.copy_list(id, self.list_of(found, id)?, self, None, &mut |piece| {
+        let mut out = |piece: &[u8]| {
             bytes.extend_from_slice(piece);
             Ok(())
-        })?;
+        };
+        self.copy_list(id, self.list_of(found, id)?, self, &mut Handed::new(None, &mut out))?;
         Ok(bytes)
     }
 

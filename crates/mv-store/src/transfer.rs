@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::codec::Encoding;
 use crate::consolidate::small_pack;
+use crate::copier::form;
 use crate::error::{Error, Result};
 use crate::fs::{self, TempFile};
 use crate::hash::{Hash, Nonces, nonce_hex};
@@ -21,7 +22,7 @@ use crate::pack::{Block, Pack, PackId, RemoteHome, keep_index};
 use crate::progress::Task;
 use crate::store::ahead::runs;
 use crate::store::blocks::{Blocks, Members};
-use crate::store::{Origin, Store};
+use crate::store::{MAX_DEPTH, Origin, Store};
 use crate::transport::{Source, Transport};
 use crate::verify::verify_objects;
 use crate::writer::StoreWriter;
@@ -59,16 +60,17 @@ struct Parcel {
 
 impl Transfer {
     /// Finds the wanted objects in a store's packs, and what they are coded against that is not there
-    /// yet. An object that is in several packs is taken from the one where it needs the fewest others.
-    /// Costs a look at each object of the packs.
+    /// yet, or needs more others there. An object that is in several packs is taken from the one where
+    /// it needs the fewest others. Costs a look at each wanted object, and at the indexes of packs of
+    /// which nearly all is wanted.
     ///
     /// # Errors
     /// What opening a pack gives.
-    pub fn plan(
-        source: &Store,
-        wanted: &HashSet<Hash>,
-        there: &dyn Fn(&Hash) -> bool,
-    ) -> Result<Transfer> {
+    pub fn plan(source: &Store, wanted: &HashSet<Hash>, there: &Store) -> Result<Transfer> {
+        let has = |base: &Hash| {
+            let here = source.chain(base).map_or(MAX_DEPTH, |here| here.depth);
+            there.chain(base).is_some_and(|there| there.depth <= here)
+        };
         let mut found: Vec<HashMap<u32, u64>> = vec![HashMap::new(); source.pack_ids().count()];
         let mut transfer = Transfer::default();
         transfer.taken.extend(wanted.iter().map(|id| (*id, None)));
@@ -82,7 +84,7 @@ impl Transfer {
             let Origin { slot, block, stored_len, bases } = place;
             transfer.taken.insert(id, Some((slot, block)));
             if found[slot].insert(block, u64::from(stored_len)).is_none() {
-                for base in bases.into_iter().filter(|base| !there(base)) {
+                for base in bases.into_iter().filter(|base| !has(base)) {
                     if let Entry::Vacant(entry) = transfer.taken.entry(base) {
                         entry.insert(None);
                         open.push(base);
@@ -98,13 +100,14 @@ impl Transfer {
             let bytes: u64 = blocks.values().sum();
             let nearly_all = (pack.bytes - bytes.min(pack.bytes)).saturating_mul(SPARE)
                 <= pack.bytes + pack.index.bytes().len() as u64 * SPARE;
-            // What comes along unasked must not need what does not.
+            // What comes along unasked must not need what does not: neither bases nor chunks.
             let complete = |base: Hash| {
-                transfer.taken.contains_key(&base)
-                    || pack.index.find(&base).is_some()
-                    || there(&base)
+                let along = transfer.taken.contains_key(&base) || source.has_whole_in(slot, &base);
+                (along && source.contains_whole(&base)) || has(&base)
             };
-            let whole = nearly_all && pack.index.all_bases().all(complete);
+            let whole = nearly_all
+                && pack.index.all_bases().all(complete)
+                && lists_in(pack)?.iter().all(|(id, n)| transfer.takes(id, (slot, *n)));
             let mut blocks: Vec<u32> = blocks.into_keys().collect();
             blocks.sort_unstable();
             let bytes = if whole { pack.bytes } else { bytes };
@@ -113,6 +116,11 @@ impl Transfer {
         }
         transfer.missing.sort_unstable();
         Ok(transfer)
+    }
+
+    /// Whether an object travels, and from this block.
+    fn takes(&self, id: &Hash, block: (usize, u32)) -> bool {
+        self.taken.get(id) == Some(&Some(block))
     }
 
     /// Fetches everything into packs below `root`, a folder of the receiver's own, from which
@@ -133,7 +141,7 @@ impl Transfer {
         let mut packs = Vec::new();
         // What objects are coded against is read from as near as possible.
         let nearest = |packs: &[PackId]| here.join(&Store::open(root, packs)).join(source);
-        for parcel in self.parcels.iter().filter(|parcel| parcel.whole) {
+        for parcel in self.whole_in_order(source)? {
             packs.push(receive_whole(source, parcel, &nearest(&packs), root, nonces, task)?);
         }
         if self.parcels.iter().any(|parcel| !parcel.whole) {
@@ -141,6 +149,25 @@ impl Transfer {
             packs.extend(self.gather(source, &nearest(&packs), &parts, root, nonces, task)?);
         }
         Ok(packs)
+    }
+
+    /// The packs that travel whole, those first that others are coded against, as far as there is such
+    /// an order: what has arrived need not be asked for again, block by block.
+    fn whole_in_order(&self, source: &Store) -> Result<Vec<&Parcel>> {
+        let mut rest: Vec<(&Parcel, HashSet<usize>)> = Vec::new();
+        for parcel in self.parcels.iter().filter(|parcel| parcel.whole) {
+            let bases = source.pack(parcel.slot)?.index.all_bases();
+            let places = bases.filter_map(|base| self.taken.get(&base).copied().flatten());
+            let needs = places.map(|(slot, _)| slot).filter(|slot| *slot != parcel.slot);
+            rest.push((parcel, needs.collect()));
+        }
+        let mut order = Vec::with_capacity(rest.len());
+        while !rest.is_empty() {
+            let waits = |needs: &HashSet<usize>| rest.iter().any(|(p, _)| needs.contains(&p.slot));
+            let next = rest.iter().position(|(_, needs)| !waits(needs)).unwrap_or(0);
+            order.push(rest.remove(next).0);
+        }
+        Ok(order)
     }
 
     /// Sends everything to a remote in new packs; small ones are gathered first, below `scratch`.
@@ -204,8 +231,9 @@ impl Transfer {
                     let n = block.number;
                     let whole = blocks.decode(block, run.part(&bytes, block).to_vec())?;
                     let members = blocks.members(n)?;
-                    let ours = |id: &Hash| self.taken.get(id) == Some(&Some((parcel.slot, n)));
-                    let fresh = members.iter().filter(|(id, _)| ours(id) && writer.claim(id));
+                    let form = form(whole.encoding);
+                    let ours = |id: &Hash| self.takes(id, (parcel.slot, n));
+                    let fresh = members.iter().filter(|(id, _)| ours(id) && writer.take(id, form));
                     let fresh: Members = fresh.cloned().collect();
                     if !fresh.is_empty() {
                         writer.copy_block(&whole, &members, &fresh)?;
@@ -323,8 +351,12 @@ pub fn adopt(from: &Path, root: &Path, packs: &[PackId]) -> Result<()> {
     for pack in packs {
         let name = pack.file_name();
         match fs::move_new(&from.join(&name), &root.join(&name)) {
-            // Left by a run that was cut off between the link and the removal.
-            Err(Error::Exists { .. }) => fs::remove(&from.join(&name))?,
+            // Left by a run that was cut off between the link and the removal, perhaps before the link
+            // was durable.
+            Err(Error::Exists { .. }) => {
+                fs::sync_dir(root.join(&name).parent().unwrap_or(root))?;
+                fs::remove(&from.join(&name))?;
+            }
             other => other?,
         }
     }
@@ -350,25 +382,33 @@ pub fn packs_below(root: &Path) -> Result<Vec<PackId>> {
 
 /// Compares every object that is stored as a list in these packs with its id, which needs its
 /// chunks wherever they are in the store. A list may claim more bytes than it has: `most` bounds
-/// what one object may come to.
+/// what one object may come to. The list of the pack is what is looked at, whatever other copies there
+/// are: nobody is to find one later that adds up to something else.
 ///
 /// # Errors
 /// `Corrupt`, `Missing`, `Cancelled`, `Io`.
 pub fn verify_lists(store: &Store, packs: &[PackId], most: u64, task: &Task) -> Result<()> {
     for (slot, _) in (0..).zip(store.pack_ids()).filter(|(_, id)| packs.contains(id)) {
-        let pack = store.pack(slot)?;
-        for n in 0..pack.index.objects() {
-            let (_, block) = pack.index.place(n)?;
-            if block.encoding != Encoding::List {
-                continue;
-            }
-            let id = pack.index.id(n);
+        for (id, n) in lists_in(store.pack(slot)?)? {
+            let block = store.pack(slot)?.index.block(n)?;
             if block.raw_len > most {
                 let detail = format!("it claims {} bytes, more than this disk has", block.raw_len);
                 return Err(Error::corrupt("blob", id, detail));
             }
-            store.copy_to(&id, None, &mut |_| task.check())?;
+            store.verify_list_in(slot, &id, task)?;
         }
     }
     Ok(())
+}
+
+/// The blobs that are stored as lists in a pack, each with the number of its block.
+fn lists_in(pack: &Pack) -> Result<Vec<(Hash, u32)>> {
+    let mut lists = Vec::new();
+    for n in 0..pack.index.objects() {
+        let (place, block) = pack.index.place(n)?;
+        if block.encoding == Encoding::List {
+            lists.push((pack.index.id(n), place.block));
+        }
+    }
+    Ok(lists)
 }

@@ -360,7 +360,7 @@ fn choose(count: u32, wanted: u32, seed: u64) -> Vec<u32> {
     chosen.into_iter().collect()
 }
 
-fn slot_of(store: &Store, id: PackId) -> Result<usize> {
+pub(crate) fn slot_of(store: &Store, id: PackId) -> Result<usize> {
     let slot = store.pack_ids().position(|pack| pack == id);
     slot.ok_or_else(|| Error::Stale { name: id.to_string() })
 }

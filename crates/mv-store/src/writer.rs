@@ -3,12 +3,11 @@
 //! Nothing is visible before [`StoreWriter::finish`]; a writer that is dropped leaves nothing.
 //! An object that the snapshot already has, or that this writer has taken, is counted and dropped.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use rayon::prelude::*;
 
 use crate::codec::{self, Encoding};
 use crate::effort::{Effort, Levels, SMALL};
@@ -22,6 +21,9 @@ use crate::store::{Chain, Store};
 use crate::tables::{Cover, Tables};
 use crate::windows::NUMBERS;
 
+/// Chunks of a blob that stand for it in the list of another, at most.
+const MOST_LISTED: usize = 1 << 10;
+
 /// Writes the objects of one operation. Shared between threads by reference.
 #[must_use = "objects are published by `finish`"]
 pub struct StoreWriter<'a> {
@@ -31,8 +33,8 @@ pub struct StoreWriter<'a> {
     nonces: &'a Nonces,
     /// Its own folder below `tmp`, removed when the writer goes.
     session: SessionDir,
-    /// Ids taken by this writer. Held for one insertion.
-    taken: Mutex<HashSet<Hash>>,
+    /// What this writer has taken, and how it stores it. Held for one insertion.
+    taken: Mutex<HashMap<Hash, Form>>,
     /// The chunks of short blobs that this writer stores as lists. Taken before `taken`, never after.
     lists: Mutex<HashMap<Hash, Vec<ListItem>>>,
     /// The pack being written. Held while stored bytes are appended, never while compressing.
@@ -45,6 +47,15 @@ pub struct StoreWriter<'a> {
     /// A store that has what this writer stores anew, in other forms.
     aside: Option<Store>,
     counts: Counts,
+}
+
+/// How an object is stored that a writer has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// By itself, or coded against others, or soon to be.
+    Whole,
+    /// As a list: nothing can be coded against it.
+    List,
 }
 
 #[derive(Default)]
@@ -278,23 +289,35 @@ impl<'a> StoreWriter<'a> {
         self.append(kind, &group.raw, &group.members, self.levels.solid)
     }
 
-    /// Whether the object is new, and from now on this writer's to store.
+    /// Whether the object is new, and from now on this writer's to store. A list of which something is
+    /// missing is no object: what a gc has left of it counts for nothing.
     pub(crate) fn claim(&self, id: &Hash) -> bool {
-        if self.store.contains(id) {
-            return false;
-        }
-        lock(&self.taken).insert(*id)
+        !self.store.holds(id) && self.take(id, Form::Whole)
     }
 
-    /// The same for a blob that is to be stored as a list of these chunks.
+    /// Takes an object that is to be stored in this form, unless it was taken before.
+    pub(crate) fn take(&self, id: &Hash, form: Form) -> bool {
+        match lock(&self.taken).entry(*id) {
+            Entry::Vacant(entry) => {
+                entry.insert(form);
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
+    }
+
+    /// The same as [`StoreWriter::claim`] for a blob that is to be stored as a list of these chunks.
     pub(crate) fn claim_list(&self, id: &Hash, items: &[ListItem]) -> bool {
+        if self.store.holds(id) {
+            return false;
+        }
         let bytes: u64 = items.iter().map(|item| item.len).sum();
         if bytes > NUMBERS {
-            return self.claim(id);
+            return self.take(id, Form::List);
         }
         // Whoever finds the blob taken finds its chunks as well.
         let mut lists = lock(&self.lists);
-        let new = self.claim(id);
+        let new = self.take(id, Form::List);
         if new {
             lists.insert(*id, items.to_vec());
         }
@@ -303,21 +326,29 @@ impl<'a> StoreWriter<'a> {
 
     /// The chunks of a blob that is known or taken and nowhere stored whole; none for all others.
     pub(crate) fn listed(&self, id: &Hash) -> Result<Option<Vec<ListItem>>> {
-        if let Some(items) = lock(&self.lists).get(id) {
-            return Ok(Some(items.clone()));
+        let taken = lock(&self.taken).get(id).copied();
+        match taken {
+            Some(Form::Whole) => Ok(None),
+            Some(Form::List) => Ok(lock(&self.lists).get(id).cloned()),
+            None if self.store.is_only_list(id)? => self.store.chunks(id, MOST_LISTED),
+            None => Ok(None),
         }
-        if self.store.is_only_list(id)? { self.store.chunks(id, usize::MAX) } else { Ok(None) }
     }
 
     /// Whether the object is known or taken.
     pub(crate) fn has(&self, id: &Hash) -> bool {
-        self.took(id) || self.store.contains(id)
+        self.took(id) || self.store.holds(id)
     }
 
     /// Whether this writer has taken the object.
     #[must_use]
     pub fn took(&self, id: &Hash) -> bool {
-        lock(&self.taken).contains(id)
+        lock(&self.taken).contains_key(id)
+    }
+
+    /// Whether this writer has taken the object, and not as a list.
+    pub(crate) fn took_whole(&self, id: &Hash) -> bool {
+        lock(&self.taken).get(id) == Some(&Form::Whole)
     }
 
     /// Counts bytes of file content that were offered, known or not.
@@ -357,10 +388,8 @@ impl<'a> StoreWriter<'a> {
     pub(crate) fn append_stored(&self, form: &Stored<'_>, members: &[(Hash, u32)]) -> Result<()> {
         let chain = self.chain_over(form);
         let mut packs = lock(&self.packs);
-        if packs.current.as_ref().is_some_and(PackBuilder::is_full)
-            && let Some(full) = packs.current.take()
-        {
-            packs.closed.push(full.close()?);
+        let full = packs.current.take_if(|pack| pack.is_full());
+        if full.is_some() {
             packs.spots.clear();
         }
         let mut builder = match packs.current.take() {
@@ -378,6 +407,11 @@ impl<'a> StoreWriter<'a> {
             }
         }
         drop(packs);
+        // Sorting and syncing it takes long, and nobody is to wait for that.
+        if let Some(full) = full {
+            let closed = full.close()?;
+            lock(&self.packs).closed.push(closed);
+        }
         self.counts.objects.fetch_add(members.len() as u64, Ordering::Relaxed);
         if form.encoding != Encoding::List {
             let (raw, stored) = &self.counts.encodings[usize::from(form.encoding.code())];
@@ -389,7 +423,7 @@ impl<'a> StoreWriter<'a> {
 
     /// What has to be read for a block that is about to be written, as far as it is known here.
     fn chain_over(&self, form: &Stored<'_>) -> Chain {
-        let mut chain = Chain { depth: 0, bytes: form.bytes.len() as u64 };
+        let mut chain = Chain { bytes: form.bytes.len() as u64, ..Chain::default() };
         for base in form.bases {
             let below = self.chain(base).unwrap_or_default();
             chain.depth = chain.depth.max(below.depth + 1);
@@ -438,10 +472,10 @@ impl<'a> StoreWriter<'a> {
             let bytes = aside.read_range(blob, cover.begin, cover.bytes).ok()?;
             return Some(Base { ids: cover.ids.clone(), bytes, start: cover.start, chain });
         }
-        let parts: Option<Vec<Vec<u8>>> =
-            cover.ids.par_iter().map(|id| self.read_chunk(id)).collect();
+        // One after the other: whoever asks may hold a window, and must not take on another file's.
         let mut bytes = Vec::new();
-        for part in parts? {
+        for id in &cover.ids {
+            let part = self.read_chunk(id)?;
             if bytes.is_empty() { bytes = part } else { bytes.extend_from_slice(&part) }
         }
         (bytes.len() as u64 == cover.bytes).then(|| Base {
@@ -452,9 +486,14 @@ impl<'a> StoreWriter<'a> {
         })
     }
 
-    /// Reads a chunk that is known or was just written. One that is damaged is none: what is coded
-    /// against wrong bytes comes out right only until somebody mends them.
+    /// Reads a chunk that is known or was just written, if its bytes have its id. What was coded against
+    /// bytes that a disk has changed would come out right only as long as these stay what they are.
     pub(crate) fn read_chunk(&self, id: &Hash) -> Option<Vec<u8>> {
+        self.chunk_bytes(id).filter(|bytes| id_of(Kind::Blob, bytes) == *id)
+    }
+
+    /// The same without a look at its id.
+    fn chunk_bytes(&self, id: &Hash) -> Option<Vec<u8>> {
         let spot = {
             let packs = lock(&self.packs);
             let pack = packs.current.as_ref();
@@ -463,15 +502,12 @@ impl<'a> StoreWriter<'a> {
                 .map(|(block, pack)| Some((*block, pack.read_back(block).ok()?, pack.bases(block))))
         };
         match spot {
-            None => {
-                let bytes = self.store.chunk_bytes(id).ok()?;
-                (id_of(Kind::Blob, &bytes) == *id).then_some(bytes)
-            }
+            None => self.store.chunk_bytes(id).ok(),
             Some(spot) => {
                 let (block, stored, bases) = spot?;
                 let mut base = Vec::new();
                 for id in &bases {
-                    base.extend_from_slice(&self.read_chunk(id)?);
+                    base.extend_from_slice(&self.chunk_bytes(id)?);
                 }
                 let raw_len = usize::try_from(block.raw_len).ok()?;
                 codec::decode(block.encoding, &stored, &base, raw_len).ok()

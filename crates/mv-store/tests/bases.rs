@@ -6,6 +6,8 @@
 mod bases {
     mod lab;
 
+    mod damage;
+    mod forms;
     mod hostile;
     mod joining;
     mod outlines;

@@ -18,6 +18,10 @@ fn task() -> Task {
     Progress::new().task("test", Unit::Bytes)
 }
 
+fn nothing() -> Store {
+    Store::open(Path::new("nowhere"), &[])
+}
+
 fn noise(len: usize, seed: u8) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new_keyed(&[seed; 32]).finalize_xof().fill(&mut bytes);
@@ -94,7 +98,7 @@ impl Lab {
 
     fn fetch(&self, wanted: &HashSet<Hash>) -> mv_store::Result<(Transfer, Vec<PackId>)> {
         let source = self.remote();
-        let transfer = Transfer::plan(&source, wanted, &|_| false)?;
+        let transfer = Transfer::plan(&source, wanted, &nothing())?;
         let root = self.path("folder");
         let packs =
             transfer.receive(&source, &Store::open(&root, &[]), &root, &self.nonces, &task())?;
@@ -138,7 +142,7 @@ fn what_is_nowhere_is_said_before_anything_travels() {
     let mut lab = Lab::new();
     lab.pack(1, 0);
     let transfer =
-        Transfer::plan(&lab.remote(), &HashSet::from([Hash([7; 32])]), &|_| false).unwrap();
+        Transfer::plan(&lab.remote(), &HashSet::from([Hash([7; 32])]), &nothing()).unwrap();
     assert_eq!(transfer.missing, [Hash([7; 32])]);
     assert_eq!((transfer.objects, transfer.bytes), (0, 0));
 }
@@ -202,7 +206,7 @@ fn packs_are_sent_under_names_that_are_never_used_twice() {
     let wanted = lab.closure(&ids);
     let source = Store::open(&lab.path("there"), &lab.packs);
     let target: Arc<dyn Transport> = Arc::new(SharedDir::open(&lab.path("target")).unwrap());
-    let transfer = Transfer::plan(&source, &wanted, &|_| false).unwrap();
+    let transfer = Transfer::plan(&source, &wanted, &nothing()).unwrap();
     let mut names = HashSet::new();
     for _ in 0..2 {
         let to = Recipient {
@@ -242,7 +246,7 @@ fn many_small_packs_become_one_on_the_way() {
         scratch: &lab.path("scratch"),
         nonces: &lab.nonces,
     };
-    let transfer = Transfer::plan(&source, &wanted, &|_| false).unwrap();
+    let transfer = Transfer::plan(&source, &wanted, &nothing()).unwrap();
     let packs = transfer.send(&source, &to, &task(), &mut |_| Ok(())).unwrap();
     assert_eq!(packs.len(), 1);
     assert!(packs_below(&lab.path("scratch")).unwrap().is_empty());

@@ -229,6 +229,59 @@ fn versions_that_a_gc_dropped_do_not_hinder_a_repack() {
     story.whole();
 }
 
+/// Drops whatever no ref names, at once.
+fn drop_all(sandbox: &Sandbox) {
+    let now = ["--keep-last", "1", "--keep-within", "0s", "--grace", "0s"];
+    sandbox.ok(&[&["gc", "--apply"], &now[..]].concat());
+    sandbox.sound();
+}
+
+/// A gc drops a version's file and keeps the pack of the version itself, for another file in it.
+#[test]
+fn a_dropped_version_of_which_something_is_left_does_not_hinder_a_repack() {
+    let sandbox = Sandbox::new();
+    sandbox.write("train.py", "print(1)\n");
+    sandbox.commit("first");
+    sandbox.ok(&["tag", "v1.0.0"]);
+    sandbox.write("data/b.bin", Random::new(1).bytes(2_000_000));
+    sandbox.commit("b");
+    sandbox.write("data/c.bin", Random::new(2).bytes(4_000_000));
+    sandbox.commit("c");
+    sandbox.ok(&["reset", "v1.0.0"]);
+    sandbox.remove("data/b.bin");
+    let last = (sandbox.commit("c without b"), sandbox.files());
+    drop_all(&sandbox);
+    sandbox.ok(&["repack"]);
+    comes_out(&sandbox, &[last]);
+}
+
+/// A gc keeps a pack for one file in it, and with it the list of another one, whose chunks it drops.
+#[test]
+fn what_a_gc_left_of_a_file_is_not_taken_for_the_file() {
+    let sandbox = Sandbox::new();
+    let mut model = Weights::new(2, 2000, true, 1);
+    sandbox.write("models/m.safetensors", model.safetensors());
+    sandbox.write("data/z.bin", Random::new(1).bytes(100_000));
+    sandbox.commit("first");
+    model.train(1);
+    let mut trained = model.safetensors();
+    sandbox.write("models/m.safetensors", &trained);
+    sandbox.ok(&["checkout", "--force", "HEAD"]);
+    let middle = trained.len() / 2;
+    trained[middle..middle + 4].fill(1);
+    let noise = Random::new(2).bytes(6_000_000);
+    sandbox.write("models/m.safetensors", &trained);
+    sandbox.write("data/z.bin", &noise);
+    sandbox.ok(&["checkout", "--force", "HEAD"]);
+    sandbox.write("data/z.bin", &noise);
+    sandbox.commit("z alone");
+    drop_all(&sandbox);
+    sandbox.write("models/m.safetensors", &trained);
+    let last = (sandbox.commit("the model again"), sandbox.files());
+    sandbox.remove("models");
+    comes_out(&sandbox, &[last]);
+}
+
 /// The versions behind a branch that starts anew are dropped, however the kept ones are coded.
 fn dropped(repack: bool) {
     let story = Story::new(6);

@@ -4,7 +4,7 @@
 use mv_store::{Hash, Kind, id_of};
 use mv_tests::forge::{Block, Entry};
 use mv_tests::forged::Remote;
-use mv_tests::{Files, Sandbox, Weights, edit, table};
+use mv_tests::{Files, Random, Sandbox, Weights, edit, table};
 
 use super::hostile::{no_clone, no_pull};
 use super::team::{cloned, head, share, shared, sound_remote};
@@ -135,6 +135,47 @@ fn a_remote_is_gathered_and_cleaned_and_a_repository_repacked_between_pushes() {
     bob.ok(&["push"]);
     story.whole(&cloned(&place, &[]), "after bob");
     bob.ok(&["fsck", "--remote", "origin", "--full"]);
+}
+
+/// A gc there keeps a pack for one file in it, and with it the list of another one, whose chunks it drops.
+#[test]
+fn what_a_gc_left_of_a_file_on_a_remote_is_asked_for_by_nobody() {
+    let ada = Sandbox::new();
+    ada.write("train.py", "print(1)\n");
+    ada.commit("first");
+    share(&ada);
+    let place = shared(&ada);
+    ada.ok(&["checkout", "-b", "exp"]);
+    let large = Random::new(1).bytes(3_000_000);
+    ada.write("data/large.bin", &large);
+    ada.commit("large");
+    ada.ok(&["push", "origin", "exp"]);
+    let noise = Random::new(2).bytes(6_000_000);
+    ada.write("data/large.bin", [&large[..], &Random::new(3).bytes(200_000)].concat());
+    ada.write("data/z.bin", &noise);
+    ada.commit("larger, and z");
+    ada.ok(&["push", "origin", "exp"]);
+    ada.ok(&["checkout", "main"]);
+    ada.write("data/z.bin", &noise);
+    ada.commit("z");
+    ada.ok(&["push"]);
+    ada.ok(&["push", "--delete", "origin", "exp"]);
+    later(&ada);
+    let now = ["--keep-last", "1", "--keep-within", "0s", "--grace", "0s"];
+    ada.ok(&[&["gc", "--apply", "--remote", "origin"], &now[..]].concat());
+    let clone = cloned(&place, &[]);
+    clone.files().assert_same(&ada.files(), "a clone");
+    clone.sound();
+    clone.ok(&["fsck", "--remote", "origin", "--full"]);
+    // The file comes back whole, for those who push it and for those who clone it then.
+    clone.write("data/large.bin", [&large[..], &Random::new(3).bytes(200_000)].concat());
+    clone.commit("larger again");
+    clone.sound();
+    clone.ok(&["push"]);
+    let clone = cloned(&place, &[]);
+    assert_eq!(clone.read("data/large.bin").len(), 3_200_000);
+    clone.sound();
+    sound_remote(&place);
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn find(s: &Sample, has: &dyn Fn(&Hash) -> bool, change: impl Fn(&mut Wanted<'_>
         roots: &roots,
         complete: &complete,
         has,
+        holds: has,
         scope: &Whole,
         depth: None,
         partial: false,
@@ -70,8 +71,23 @@ fn everything_is_missing_where_nothing_is() {
 #[test]
 fn what_is_there_does_not_travel_but_what_it_refers_to_is_looked_at() {
     let s = sample();
-    let found = find(&s, &|id| *id != s.chunk, |_| {});
-    assert_eq!(found.objects, HashSet::from([s.chunk]), "a file was there and a chunk of it not");
+    let (complete, roots) = (HashSet::new(), [s.second]);
+    let mut wanted = Wanted {
+        roots: &roots,
+        complete: &complete,
+        has: &|id| *id != s.chunk,
+        holds: &|id| ![s.chunk, s.weights].contains(id),
+        scope: &Whole,
+        depth: None,
+        partial: false,
+    };
+    let task = Progress::new().task("test", Unit::Items);
+    let found = missing(&s.memory, &wanted, &task).unwrap();
+    let both = HashSet::from([s.weights, s.chunk]);
+    assert_eq!(found.objects, both, "a file was there and a chunk of it not");
+    // The list there is another one, of which everything is there.
+    wanted.holds = wanted.has;
+    assert!(missing(&s.memory, &wanted, &task).unwrap().objects.is_empty());
 }
 
 #[test]
@@ -83,6 +99,7 @@ fn a_version_that_is_complete_there_ends_the_walk() {
         roots: &roots,
         complete: &complete,
         has: &|_| false,
+        holds: &|_| false,
         scope: &Whole,
         depth: None,
         partial: false,
@@ -136,6 +153,7 @@ fn in_a_part_of_a_repository_what_only_the_other_side_has_is_no_loss() {
         roots: &roots,
         complete: &complete,
         has: &|id| *id == s.weights,
+        holds: &|id| *id == s.weights,
         scope: &Whole,
         depth: None,
         partial: true,
@@ -177,6 +195,7 @@ fn each_level_is_announced_before_it_is_read() {
         roots: &[s.second],
         complete: &complete,
         has: &|_| false,
+        holds: &|_| false,
         scope: &Whole,
         depth: None,
         partial: false,

@@ -186,11 +186,16 @@ pub(crate) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
-    fn wanted<'w>(&'w self, has: &'w dyn Fn(&Hash) -> bool) -> Wanted<'w> {
+    fn wanted<'w>(
+        &'w self,
+        has: &'w dyn Fn(&Hash) -> bool,
+        holds: &'w dyn Fn(&Hash) -> bool,
+    ) -> Wanted<'w> {
         Wanted {
             roots: &self.roots,
             complete: &self.complete,
             has,
+            holds,
             scope: self.scope,
             depth: self.depth,
             partial: false,
@@ -210,7 +215,8 @@ impl Arrival<'_> {
             all.read_ahead(Kind::Manifest, &fresh)?;
         }
         let has = |id: &Hash| here.contains(id);
-        let mut lacking = missing(&all, &self.wanted(&has), task)?;
+        let holds = |id: &Hash| here.holds(id);
+        let mut lacking = missing(&all, &self.wanted(&has, &holds), task)?;
         lacking.objects.extend(self.entries.iter().filter(|id| !here.contains(id)));
         Ok(lacking)
     }
@@ -221,8 +227,7 @@ impl Arrival<'_> {
     /// `Missing` when the remote lacks something that its versions need.
     pub(crate) fn plan(&self, lacking: &Missing) -> Result<Transfer> {
         let here = self.local.join(&self.remote.arrived()?);
-        let has = |id: &Hash| here.contains(id);
-        let transfer = Transfer::plan(&self.remote.store, &lacking.objects, &has)?;
+        let transfer = Transfer::plan(&self.remote.store, &lacking.objects, &here)?;
         match transfer.missing.first() {
             None => Ok(transfer),
             Some(id) => Err(mv_store::Error::Missing { kind: Kind::Blob, id: *id }.into()),
@@ -275,7 +280,8 @@ impl Arrival<'_> {
         verify_lists(&here, packs, most, task)?;
         // Everything is there, has the form that it must have and the size that its tree says.
         let has = |id: &Hash| here.contains(id);
-        let found = missing(&here, &self.wanted(&has), task)?;
+        let holds = |id: &Hash| here.holds(id);
+        let found = missing(&here, &self.wanted(&has, &holds), task)?;
         let entries = self.entries.iter().filter(|id| !here.contains(id));
         match found.objects.iter().chain(entries).next() {
             Some(id) => Err(mv_store::Error::Missing { kind: Kind::Blob, id: *id }.into()),

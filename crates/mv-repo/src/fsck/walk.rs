@@ -187,8 +187,7 @@ impl Walk<'_> {
             );
         }
         if self.full {
-            let check = || self.task.check();
-            match self.store.verify_list(id, self.chunks, &check) {
+            match self.store.verify_list(id, self.chunks, self.task) {
                 Ok(read) => self.bytes += read,
                 Err(e @ (mv_store::Error::Cancelled | mv_store::Error::Remote { .. })) => {
                     return Err(e.into());

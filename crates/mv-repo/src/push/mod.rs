@@ -208,6 +208,7 @@ impl Push<'_> {
             roots: &roots.versions,
             complete,
             has: &|id| there.contains(id),
+            holds: &|id| there.holds(id),
             scope: &Whole,
             depth: None,
             partial: self.repo.partial().is_some(),
@@ -219,8 +220,7 @@ impl Push<'_> {
     }
 
     fn plan_transfer(&self, local: &Store, there: &Store, lacking: &Missing) -> Result<Transfer> {
-        let has = |id: &Hash| there.contains(id);
-        let transfer = Transfer::plan(&local.here(), &lacking.objects, &has)?;
+        let transfer = Transfer::plan(&local.here(), &lacking.objects, there)?;
         match transfer.missing.first() {
             None => Ok(transfer),
             Some(id) => {

@@ -58,7 +58,7 @@ impl Anew<'_> {
         let mut contents: Vec<(&PathHistory, &Content)> = paths
             .iter()
             .flat_map(|path| path.contents.iter().map(move |content| (path, content)))
-            .filter(|(_, content)| content.bytes < OUTLINED && self.old.contains(&content.id))
+            .filter(|(_, content)| content.bytes < OUTLINED && self.old.holds(&content.id))
             .collect();
         contents.sort_by_cached_key(|(path, content)| {
             let path = path.path.as_bytes();
@@ -93,7 +93,7 @@ impl Anew<'_> {
         let large = history.contents.iter().filter(|content| content.bytes >= OUTLINED);
         let (mut whole, mut newer): (Option<FileEntry>, Option<FileEntry>) = (None, None);
         let mut left = history.contents.len() / WHOLE;
-        for content in large.filter(|content| self.old.contains(&content.id)) {
+        for content in large.filter(|content| self.old.holds(&content.id)) {
             let entry = FileEntry { mode: Mode::File, id: content.id, bytes: content.bytes };
             let quick = self.quick.contains(&content.id);
             let alone = whole.is_none() || (quick && left > 0);

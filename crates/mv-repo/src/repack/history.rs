@@ -3,10 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use mv_graph::reach::{self, Place, Visitor};
+use mv_graph::walk::Ancestors;
 use mv_graph::{Component, Manifest, RepoPath, diff};
 use mv_store::{Hash, Kind, Unit};
 
+use crate::depot::Depot;
 use crate::error::Result;
+use crate::maintain;
 use crate::repo::Repo;
 use crate::session::Session;
 
@@ -40,6 +43,11 @@ impl History {
     pub(super) fn of(repo: &Repo, session: &Session) -> Result<History> {
         let store = repo.store().here();
         let named: HashSet<Hash> = repo.state().targets().into_iter().collect();
+        // What a gc has dropped of other versions is no loss, and they come last.
+        let roots = maintain::roots(&Depot::Here(repo), &store, &|_, _| true)?.versions;
+        let kept: mv_graph::Result<HashSet<Hash>> =
+            Ancestors::new(&store, &roots).map(|version| Ok(version?.0)).collect();
+        let kept = kept?;
         let mut versions = Vec::new();
         let mut history = History::default();
         for id in store.ids_of(Kind::Manifest)? {
@@ -52,12 +60,12 @@ impl History {
                     Err(e) => return Err(e.into()),
                 }
             }
-            versions.push((std::cmp::Reverse(manifest.created.ns), id));
+            versions.push((!kept.contains(&id), std::cmp::Reverse(manifest.created.ns), id));
         }
         versions.sort_unstable();
         let roots: Vec<Hash> = versions.into_iter().map(|(.., id)| id).collect();
         let task = session.progress.task("finding versions", Unit::Items);
-        let mut gather = Gather { repo, task: &task, places: HashMap::new(), history };
+        let mut gather = Gather { repo, kept, task: &task, places: HashMap::new(), history };
         reach::visit(&store, &roots, &mut gather)?;
         Ok(gather.history)
     }
@@ -65,6 +73,8 @@ impl History {
 
 struct Gather<'a> {
     repo: &'a Repo,
+    /// The versions of which everything must be here.
+    kept: HashSet<Hash>,
     task: &'a mv_store::Task,
     /// The number of each path.
     places: HashMap<RepoPath, usize>,
@@ -102,15 +112,19 @@ impl Visitor for Gather<'_> {
         &mut self,
         _: Kind,
         _: &Hash,
-        _: &Place<'_>,
+        place: &Place<'_>,
         error: mv_graph::Error,
     ) -> mv_graph::Result<()> {
-        if may_be_away(self.repo, &error) { Ok(()) } else { Err(error) }
+        let dropped = !self.kept.contains(place.manifest) && is_missing(&error);
+        if dropped || may_be_away(self.repo, &error) { Ok(()) } else { Err(error) }
     }
 }
 
 /// Whether this is about something that need not be here, in a part of a repository.
 fn may_be_away(repo: &Repo, error: &mv_graph::Error) -> bool {
-    repo.partial().is_some()
-        && matches!(error, mv_graph::Error::Store(mv_store::Error::Missing { .. }))
+    repo.partial().is_some() && is_missing(error)
+}
+
+fn is_missing(error: &mv_graph::Error) -> bool {
+    matches!(error, mv_graph::Error::Store(mv_store::Error::Missing { .. }))
 }

@@ -46,12 +46,16 @@ pub(super) fn copied(
     let all = there.join(&store.only(old));
     let versions = store.only(&newer).ids_of(Kind::Manifest)?;
     let reached = reach::reachable(&all, &versions, &HashSet::new())?;
-    let mut needed: HashSet<_> = reached.ids().copied().collect();
+    let mut bases = HashSet::new();
     for pack in &newer {
-        needed.extend(store.bases_in(*pack)?);
+        bases.extend(store.bases_in(*pack)?);
     }
-    all.add_bases(&mut needed)?;
-    needed.retain(|id| !there.contains(id));
+    let mut needed = HashSet::new();
+    all.add_with_bases(&mut needed, reached.ids().chain(&bases).copied().collect())?;
+    needed.retain(|id| {
+        let whole = bases.contains(id);
+        !(if whole { there.contains_whole(id) } else { there.contains(id) })
+    });
     if needed.is_empty() {
         return Ok(Written::default());
     }

@@ -36,6 +36,8 @@ mod table;
 
 /// The most columns.
 const COLUMNS: usize = 1024;
+/// The most fields: a row without bytes takes nothing of what is stored, and memory for all that.
+const FIELDS: usize = 1 << 20;
 /// The most words of a column.
 const WORDS: usize = 1 << 16;
 
@@ -49,7 +51,10 @@ const PATTERN: u8 = 3;
 ///
 /// Tries several forms of every column: 40 MB/s at level 3, and higher levels gain next to nothing.
 pub(crate) fn encode(raw: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
-    let Some(table) = Table::of(raw) else { return Ok(None) };
+    let table = Table::of(raw);
+    let Some(table) = table.filter(|table| table.rows * table.columns.len() <= FIELDS) else {
+        return Ok(None);
+    };
     let mut stored = vec![table.delimiter, u8::from(table.carriage)];
     streams::put_varint(&mut stored, table.columns.len() as u64);
     streams::put_varint(&mut stored, table.rows as u64);
@@ -158,7 +163,7 @@ pub(crate) fn decode(
         other => return Err(format!("row ending {other}")),
     };
     let columns = streams::take_length(&mut rest, COLUMNS)?;
-    let most = raw_len.checked_div(columns).ok_or("a table without columns")?;
+    let most = raw_len.min(FIELDS).checked_div(columns).ok_or("a table without columns")?;
     let rows = streams::take_length(&mut rest, most)?;
     let pieces = streams::take(&mut rest, raw_len.saturating_mul(2))?;
     let loose = streams::take(&mut rest, raw_len)?;
@@ -270,6 +275,19 @@ mod tests {
                 let plain = zstd::bulk::compress(&raw, 3).unwrap().len();
                 assert!(stored(&raw).unwrap() < plain * 7 / 10, "{delimiter:?} {ending:?}");
             }
+        }
+    }
+
+    #[test]
+    fn rows_without_bytes_are_refused_when_there_are_too_many() {
+        for (rows, is_read) in [(1 << 20, true), ((1 << 20) + 1, false)] {
+            let mut stored = vec![b',', 0, 1];
+            streams::put_varint(&mut stored, rows as u64);
+            // No pieces, nothing loose; one word, the empty one, everywhere.
+            stored.extend_from_slice(&[0, 0, WORD, 2, b'\n', 0, 0]);
+            let decoded = decoded(&stored, rows);
+            assert_eq!(decoded.is_ok(), is_read, "{rows}");
+            assert!(decoded.is_err() || decoded.unwrap() == vec![b'\n'; rows]);
         }
     }
 

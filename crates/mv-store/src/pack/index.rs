@@ -7,7 +7,7 @@
 
 use super::{
     BASE_LEN, BLOCK_LEN, Block, HEADER_LEN, ID_LEN, MAX_BASE_RECORDS, MAX_BASES, MAX_CHUNK,
-    MAX_OBJECTS, MAX_RAW, MAX_SHARED, MAX_SHARED_DIFF, PLACE_LEN, Place, TRAILER_LEN,
+    MAX_OBJECTS, MAX_OVERHEAD, MAX_RAW, MAX_SHARED, MAX_SHARED_DIFF, PLACE_LEN, Place, TRAILER_LEN,
     TRAILER_MAGIC,
 };
 use crate::codec::Encoding;
@@ -209,7 +209,9 @@ impl<T: AsRef<[u8]>> PackIndex<T> {
                 block.kind == Kind::Blob && block.stored_len as usize <= crate::list::MAX_BYTES
             }
         };
-        if raw_is_sane && bytes[at + 26..at + 28] == [0, 0] {
+        let stored_is_sane = block.encoding == Encoding::List
+            || u64::from(block.stored_len) <= block.raw_len.saturating_add(MAX_OVERHEAD);
+        if raw_is_sane && stored_is_sane && bytes[at + 26..at + 28] == [0, 0] {
             Ok(block)
         } else {
             Err(self.bad("a block record is out of bounds"))

@@ -83,6 +83,8 @@ pub const MAX_CHUNK: u64 = 16 << 20;
 pub(crate) const MAX_SHARED: u64 = 1 << 20;
 /// The same for a block of differences to other objects.
 pub(crate) const MAX_SHARED_DIFF: u64 = 4 << 20;
+/// Stored bytes of a block beyond its raw bytes, at most: what a codec writes before the first of them.
+pub(crate) const MAX_OVERHEAD: u64 = 64;
 /// Objects that one block is coded against.
 pub(crate) const MAX_BASES: usize = 512;
 /// Raw bytes of the objects that one block is coded against.

@@ -6,6 +6,7 @@
 //! is never a circle, even when two packs hold two objects, each coded against the other.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use super::cache::BlockCache;
@@ -17,8 +18,12 @@ use crate::pack::{Block, MAX_BASE_BYTES, MAX_CHUNK, Pack, PackId};
 
 /// Copies that are deeper are not read; writers stay far below.
 pub(crate) const MAX_DEPTH: u32 = 32;
-/// Objects looked at, and others that they name, for one object; only hostile packs reach it.
-const MAX_LOOKS: u32 = 1 << 18;
+/// Others that an object may need; only hostile packs reach it, and the next two.
+const MAX_OTHERS: usize = 1 << 16;
+/// Raw bytes that may be decoded for one object, so that what a few bytes name comes to an end.
+const MAX_WORK: u64 = 16 << 30;
+/// Raw bytes of bases that may be held at once for one object.
+const MAX_HELD: u64 = 256 << 20;
 /// Choices of copies that are remembered: some 10 MB.
 const REMEMBERED: usize = 1 << 16;
 
@@ -29,6 +34,12 @@ pub(crate) struct Chain {
     pub(crate) depth: u32,
     /// Stored bytes of its own block and all of those, as far as they are this object's share.
     pub(crate) bytes: u64,
+    /// Raw bytes that are decoded for it, a block as often as another one needs it.
+    pub(crate) work: u64,
+    /// Raw bytes of bases that are held at once while it is decoded.
+    pub(crate) held: u64,
+    /// Whether another pack has a copy of it too, or of anything that it needs.
+    pub(crate) twin: bool,
 }
 
 /// The copy of each object that is read, and what it needs; none where there is no such copy.
@@ -57,7 +68,11 @@ impl Store {
             return Ok(choice);
         }
         let mut search = Search::default();
-        search.gather(self, id)?;
+        if let Err(error) = search.gather(self, id) {
+            // Whoever asks again is not to look for so long again.
+            self.0.choices.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, None);
+            return Err(error);
+        }
         search.settle();
         let choice = search.settled.get(id).copied();
         match search.unreadable {
@@ -79,6 +94,12 @@ impl Store {
     /// What has to be read for a chunk; none when it is not here, or cannot be decoded.
     pub(crate) fn chain(&self, id: &Hash) -> Option<Chain> {
         self.best(id).ok().flatten().map(|(_, chain)| chain)
+    }
+
+    /// The depth of a block that is coded against these.
+    pub(crate) fn depth_over(&self, bases: &[Hash]) -> u32 {
+        let depth = |base: &Hash| self.chain(base).map_or(MAX_DEPTH, |chain| chain.depth + 1);
+        bases.iter().map(depth).max().unwrap_or(0)
     }
 
     /// The copies of an object that are no lists. What cannot be opened has none, and is noted.
@@ -124,18 +145,20 @@ impl Store {
         <[Hash; 1]>::try_from(bases).ok().map(|[base]| base)
     }
 
-    /// Adds to some objects all that they are coded against, and what those are. Costs a look at each.
+    /// Adds objects to others, with all that they are coded against, and what those are. Costs a look at
+    /// each of them.
     ///
     /// # Errors
     /// What opening a pack gives.
-    pub fn add_bases(&self, ids: &mut HashSet<Hash>) -> Result<()> {
+    pub fn add_with_bases(&self, to: &mut HashSet<Hash>, ids: Vec<Hash>) -> Result<()> {
         let mut coded = false;
         for slot in 0..self.0.slots.len() {
             coded |= self.pack(slot)?.index.base_count() > 0;
         }
-        let mut open: Vec<Hash> = if coded { ids.iter().copied().collect() } else { Vec::new() };
+        to.extend(&ids);
+        let mut open = if coded { ids } else { Vec::new() };
         while let Some(id) = open.pop() {
-            open.extend(self.bases_of(&id)?.into_iter().filter(|base| ids.insert(*base)));
+            open.extend(self.bases_of(&id)?.into_iter().filter(|base| to.insert(*base)));
         }
         Ok(())
     }
@@ -150,10 +173,18 @@ impl Store {
         Ok(self.pack(slot)?.index.all_bases().collect())
     }
 
-    /// The best place to take an object from, lists included.
+    /// The best place to take an object from: a list only where it is stored in no other way, for others
+    /// may be coded against it.
     pub(crate) fn origin(&self, id: &Hash) -> Result<Option<Origin>> {
         let found = match self.locate(id)? {
-            Some(found) if found.block.encoding.has_bases() => self.best(id)?.map(|(best, _)| best),
+            Some(found) if found.is_list() => match self.best(id)? {
+                Some((whole, _)) => Some(whole),
+                None => Some(self.better(id, found)),
+            },
+            Some(found) if found.block.encoding.has_bases() => match self.better(id, found) {
+                list if list.is_list() => Some(list),
+                _ => self.best(id)?.map(|(best, _)| best),
+            },
             other => other,
         };
         let Some(Found { slot, place, block }) = found else { return Ok(None) };
@@ -196,13 +227,23 @@ impl Store {
         block: &Block,
         read: &mut dyn FnMut(&Hash) -> Result<Vec<u8>>,
     ) -> Result<Vec<u8>> {
-        let mut all = Vec::new();
+        let mut all: Vec<u8> = Vec::new();
+        let mut there: HashMap<Hash, Range<usize>> = HashMap::new();
         for id in pack.index.bases(block)? {
-            let bytes = read(&id)?;
-            if (all.len() + bytes.len()) as u64 > MAX_BASE_BYTES {
+            let start = all.len();
+            // One that is named again is not read again.
+            let known = there.get(&id).cloned();
+            let bytes = if known.is_none() { read(&id)? } else { Vec::new() };
+            let len = known.as_ref().map_or(bytes.len(), Range::len);
+            if (start + len) as u64 > MAX_BASE_BYTES {
                 return Err(Error::corrupt("pack", pack.id, "the bases of a block are too large"));
             }
-            if all.is_empty() { all = bytes } else { all.extend_from_slice(&bytes) }
+            match known {
+                Some(range) => all.extend_from_within(range),
+                None if all.is_empty() => all = bytes,
+                None => all.extend_from_slice(&bytes),
+            }
+            there.insert(id, start..all.len());
         }
         Ok(all)
     }
@@ -215,6 +256,14 @@ impl Store {
         proof.gather(self, &bases)?;
         proof.settle(self);
         proof.read(self, found)
+    }
+}
+
+impl Chain {
+    /// Of a copy, before what it is coded against.
+    fn of(found: &Found, twin: bool) -> Chain {
+        let work = found.block.raw_len;
+        Chain { depth: 0, bytes: found.stored_len(), work, held: 0, twin }
     }
 }
 
@@ -238,15 +287,11 @@ impl Search {
     /// Finds the copies of an object and of all that these may need. Those that need nothing are
     /// settled.
     fn gather(&mut self, store: &Store, id: &Hash) -> Result<()> {
-        let mut looks = 0u32;
+        let mut seen = HashSet::from([*id]);
         let mut open = vec![*id];
         while let Some(next) = open.pop() {
-            looks += 1;
-            if looks > MAX_LOOKS {
+            if seen.len() > MAX_OTHERS + 1 {
                 return Err(too_deep(id));
-            }
-            if self.open.contains_key(&next) || self.settled.contains_key(&next) {
-                continue;
             }
             let known =
                 store.0.choices.lock().unwrap_or_else(PoisonError::into_inner).get(&next).copied();
@@ -264,14 +309,36 @@ impl Search {
             let copies = store.copies(&next, &mut self.unreadable);
             if let Some(Candidate { found, .. }) = copies.iter().find(|copy| copy.bases.is_empty())
             {
-                let chain = Chain { depth: 0, bytes: found.stored_len() };
+                let chain = Chain::of(found, copies.len() > 1);
                 self.settled.insert(next, (*found, chain));
                 continue;
             }
-            open.extend(copies.iter().flat_map(|copy| &copy.bases));
+            let bases = copies.iter().flat_map(|copy| &copy.bases);
+            open.extend(bases.filter(|base| seen.insert(**base)));
             self.open.insert(next, copies);
         }
         Ok(())
+    }
+
+    /// What has to be read for a copy, when all that it is coded against is settled; none, too, for one
+    /// that needs more than any writer lets it.
+    fn chain_over(&self, copy: &Candidate, twin: bool) -> Option<Chain> {
+        let mut chain = Chain::of(&copy.found, twin);
+        let (mut held, mut blocks) = (0, HashSet::new());
+        for base in &copy.bases {
+            let (found, below) = self.settled.get(base)?;
+            chain.depth = chain.depth.max(below.depth + 1);
+            chain.bytes = chain.bytes.saturating_add(below.bytes);
+            chain.held = chain.held.max(below.held);
+            chain.twin |= below.twin;
+            held += found.raw_len();
+            // What lies in one block is decoded together.
+            if blocks.insert((found.slot, found.place.block)) {
+                chain.work = chain.work.saturating_add(below.work);
+            }
+        }
+        chain.held = chain.held.saturating_add(held);
+        (chain.work <= MAX_WORK && chain.held <= MAX_HELD).then_some(chain)
     }
 
     /// Settles the others, those of least depth first.
@@ -280,16 +347,11 @@ impl Search {
             if self.open.is_empty() {
                 return;
             }
-            let chain = |copy: &Candidate| {
-                let mut chain = Chain { depth: 0, bytes: copy.found.stored_len() };
-                for base in &copy.bases {
-                    let (_, below) = self.settled.get(base)?;
-                    chain.depth = chain.depth.max(below.depth + 1);
-                    chain.bytes = chain.bytes.saturating_add(below.bytes);
-                }
-                (chain.depth == depth).then_some((copy.found, chain))
-            };
             let choice = |(id, copies): (&Hash, &Vec<Candidate>)| {
+                let chain = |copy: &Candidate| {
+                    let chain = self.chain_over(copy, copies.len() > 1)?;
+                    (chain.depth == depth).then_some((copy.found, chain))
+                };
                 copies.iter().find_map(chain).map(|choice| (*id, choice))
             };
             let choices: Vec<_> = self.open.iter().filter_map(choice).collect();
@@ -324,15 +386,11 @@ struct Proof {
 impl Proof {
     /// Compares objects with their ids, and what those are coded against that come out wrong.
     fn gather(&mut self, store: &Store, ids: &[Hash]) -> Result<()> {
-        let mut looks = 0u32;
-        let mut open = ids.to_vec();
+        let mut seen: HashSet<Hash> = ids.iter().copied().collect();
+        let mut open: Vec<Hash> = seen.iter().copied().collect();
         while let Some(id) = open.pop() {
-            looks += 1;
-            if looks > MAX_LOOKS {
+            if seen.len() > MAX_OTHERS {
                 return Err(too_deep(&id));
-            }
-            if self.open.contains_key(&id) || self.proven.contains_key(&id) {
-                continue;
             }
             match store.base(&id) {
                 Ok(bytes) if id_of(Kind::Blob, &bytes) == id => {
@@ -344,7 +402,8 @@ impl Proof {
                 Err(e) => drop(self.error.get_or_insert(e)),
             }
             let copies = store.copies(&id, &mut None);
-            open.extend(copies.iter().flat_map(|copy| &copy.bases));
+            let bases = copies.iter().flat_map(|copy| &copy.bases);
+            open.extend(bases.filter(|base| seen.insert(**base)));
             self.open.insert(id, copies);
         }
         Ok(())
@@ -352,7 +411,8 @@ impl Proof {
 
     /// Proves the others, as far as they can be decoded with what is proven.
     fn settle(&mut self, store: &Store) {
-        loop {
+        // A copy that is deeper is not read.
+        for _ in 0..MAX_DEPTH {
             let mut sound = Vec::new();
             let mut open = std::mem::take(&mut self.open);
             for (id, copies) in &mut open {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 /// Bytes kept.
 const CACHE_BYTES: usize = 32 << 20;
+/// Entries kept: they are searched one by one.
+const CACHE_ENTRIES: usize = 256;
 
 /// The pack's number in the snapshot, and the block's in the pack.
 type Key = (usize, u32);
@@ -32,7 +34,9 @@ impl BlockCache {
         }
         self.bytes += block.len();
         self.entries.push_back((key, Arc::clone(block)));
-        while self.bytes > CACHE_BYTES && self.entries.len() > 1 {
+        let full =
+            |cache: &BlockCache| cache.bytes > CACHE_BYTES || cache.entries.len() > CACHE_ENTRIES;
+        while full(self) && self.entries.len() > 1 {
             if let Some((_, old)) = self.entries.pop_front() {
                 self.bytes -= old.len();
             }

@@ -1,11 +1,9 @@
 //! Large blobs: a list of chunks, read in order and held against the blob's id.
 
-use std::collections::HashSet;
-
 use rayon::prelude::*;
 
 use super::chunks::Chunks;
-use super::{Found, Store, mismatch};
+use super::{Found, Store, is_damage, mismatch};
 use crate::codec::Encoding;
 use crate::error::{Error, Result};
 use crate::hash::{BlobHasher, Hash, Kind, id_of};
@@ -15,13 +13,46 @@ use crate::progress::Task;
 
 /// What a list of chunks is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
+pub(crate) enum Worth {
     /// It adds up to the blob.
     Sound,
     /// It adds up to something else.
     Wrong,
     /// Not all of what it names is there and sound.
     Incomplete,
+}
+
+/// What was handed out of a blob so far, and to whom.
+pub(super) struct Handed<'a> {
+    hasher: BlobHasher,
+    bytes: u64,
+    /// Whether each chunk is compared with its id: where there is another copy of the blob, which can
+    /// only go on from bytes that are right.
+    proven: bool,
+    /// Whether `out` failed: then nothing more is handed out.
+    refused: bool,
+    task: Option<&'a Task>,
+    out: &'a mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+}
+
+impl<'a> Handed<'a> {
+    pub(super) fn new(
+        task: Option<&'a Task>,
+        out: &'a mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    ) -> Handed<'a> {
+        let hasher = BlobHasher::new();
+        Handed { hasher, bytes: 0, proven: false, refused: false, task, out }
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<()> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.hasher.update(piece);
+        self.bytes += piece.len() as u64;
+        self.task.into_iter().for_each(|task| task.add(piece.len() as u64));
+        (self.out)(piece).inspect_err(|_| self.refused = true)
+    }
 }
 
 impl Store {
@@ -42,17 +73,28 @@ impl Store {
             Ok(found) => found,
             Err(elsewhere) => return elsewhere.copy_to(id, task, out),
         };
-        if found.block.encoding == Encoding::List {
-            let list = self.sound_list(id, &found)?;
-            return self.copy_list(id, list, self, task, out);
+        let mut handed = Handed::new(task, out);
+        handed.proven = self.other_copies(Kind::Blob, id, found.slot).next().is_some();
+        let Err(error) = self.copy_at(id, &found, &mut handed) else { return Ok(handed.bytes) };
+        // Another copy goes on from where this one ended: its chunks may be others, and sound.
+        if is_damage(&error) && handed.bytes < found.raw_len() {
+            for copy in self.other_copies(Kind::Blob, id, found.slot) {
+                if !handed.refused && self.copy_at(id, &copy, &mut handed).is_ok() {
+                    return Ok(handed.bytes);
+                }
+            }
         }
-        let whole = |found: &Found| self.whole_at(Kind::Blob, id, found);
-        let bytes = self.sound(Kind::Blob, id, &found, whole)?;
-        out(&bytes)?;
-        if let Some(task) = task {
-            task.add(bytes.len() as u64);
+        Err(error)
+    }
+
+    fn copy_at(&self, id: &Hash, found: &Found, handed: &mut Handed<'_>) -> Result<()> {
+        if found.is_list() {
+            return self.copy_list(id, self.list_of(found, id)?, self, handed);
         }
-        Ok(bytes.len() as u64)
+        let bytes = self.whole_at(Kind::Blob, id, found)?;
+        let known = usize::try_from(handed.bytes).unwrap_or(usize::MAX).min(bytes.len());
+        handed.take(&bytes[known..])?;
+        if handed.hasher.finish() == *id { Ok(()) } else { Err(mismatch(Kind::Blob, id)) }
     }
 
     /// Reads part of a blob, verified chunk by chunk; costs the chunks that the range touches.
@@ -76,20 +118,21 @@ impl Store {
                 usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
             bytes[low..high.max(low)].to_vec()
         };
-        if found.block.encoding != Encoding::List {
-            return Ok(cut(&self.get(Kind::Blob, id, u64::MAX)?, 0));
-        }
-        let mut out = Vec::new();
-        let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
-        let mut at = chunks.skip_to(start)?;
-        while let Some(item) = chunks.next()?.filter(|_| at < end) {
-            if at + item.len > start {
-                let bytes = self.sound_chunk(&item)?;
-                out.extend_from_slice(&cut(&bytes, at));
+        self.sound(Kind::Blob, id, &found, |found| {
+            if !found.is_list() {
+                return Ok(cut(&self.whole_at(Kind::Blob, id, found)?, 0));
             }
-            at += item.len;
-        }
-        Ok(out)
+            let mut out = Vec::new();
+            let mut chunks = Chunks::new(self, self.list_of(found, id)?);
+            let mut at = chunks.skip_to(start)?;
+            while let Some(item) = chunks.next()?.filter(|_| at < end) {
+                if at + item.len > start {
+                    out.extend_from_slice(&cut(&self.sound_chunk(&item)?, at));
+                }
+                at += item.len;
+            }
+            Ok(out)
+        })
     }
 
     /// The chunks of a blob in their order; one that is stored whole is its own only chunk. None when
@@ -102,7 +145,7 @@ impl Store {
             Ok(found) => found,
             Err(elsewhere) => return elsewhere.chunks(id, most),
         };
-        if found.block.encoding != Encoding::List {
+        if !found.is_list() {
             return Ok(Some(vec![ListItem { id: *id, len: found.raw_len() }]));
         }
         let mut chunks = Chunks::new(self, self.sound_list(id, &found)?);
@@ -116,111 +159,70 @@ impl Store {
         Ok(Some(items))
     }
 
-    /// Whether a blob is here as a list and nowhere whole.
-    pub(crate) fn is_only_list(&self, id: &Hash) -> Result<bool> {
-        let is_list = |found: &Found| found.block.encoding == Encoding::List;
-        let Some(found) = self.locate(id)?.filter(is_list) else { return Ok(false) };
-        Ok(self.other_copies(Kind::Blob, id, found.slot).all(|found| is_list(&found)))
-    }
-
-    /// The list nodes and chunks that a blob is made of; none when it is stored whole.
+    /// Makes sure that the lists a blob is stored as add up to the blob. Their nodes are read from this
+    /// snapshot; their chunks, whose ids say what they are, from wherever is nearest. A list that is not
+    /// whole is no harm where another copy is; one that adds up to something else is. Of a blob that is
+    /// only stored whole there is nothing to do.
     ///
     /// # Errors
-    /// `Missing`, `Corrupt`, `Io`.
-    pub fn children(&self, id: &Hash) -> Result<Option<Vec<Hash>>> {
-        let found = match self.find_here(Kind::Blob, id)? {
-            Ok(found) => found,
-            Err(elsewhere) => return elsewhere.children(id),
-        };
-        if found.block.encoding != Encoding::List {
-            return Ok(None);
-        }
-        // Each node is opened once, however often a hostile list repeats it.
-        let mut seen = HashSet::new();
-        let mut ids = Vec::new();
-        // A chunk that is a file as well may be here only as a list, whose chunks are no lists again.
-        let mut open = vec![(self.sound_list(id, &found)?, false)];
-        while let Some((list, within)) = open.pop() {
-            for item in &list.items {
-                if !seen.insert(item.id) {
-                    continue;
+    /// `Missing`, `Corrupt`, `Cancelled`, `Io`, or what the task returns.
+    pub fn verify_list(&self, id: &Hash, chunks: &Store, task: &Task) -> Result<u64> {
+        let found = self.find_as(Kind::Blob, id)?;
+        let copies = std::iter::once(found).chain(self.other_copies(Kind::Blob, id, found.slot));
+        let (mut read, mut sound, mut unsound) = (0, !found.is_list(), None);
+        for copy in copies.filter(Found::is_list) {
+            let quietly = &mut |_: &[u8]| task.check();
+            let mut handed = Handed::new(None, quietly);
+            let list = self.list_of(&copy, id)?;
+            match self.copy_list(id, list.clone(), chunks, &mut handed) {
+                Ok(()) => (sound, read) = (true, read + handed.bytes),
+                Err(error @ (Error::Cancelled | Error::Remote { .. })) => return Err(error),
+                Err(error) if chunks.join(self).prove(id, list, task)? == Worth::Wrong => {
+                    return Err(error);
                 }
-                ids.push(item.id);
-                if list.height > 0 {
-                    open.push((self.list_node(item, list.height - 1)?, within));
-                } else if !within && let Some(listed) = self.only_listed(item)? {
-                    open.push((listed, true));
-                }
+                Err(error) => unsound = unsound.or(Some(error)),
             }
         }
-        Ok(Some(ids))
-    }
-
-    /// Makes sure that the list a blob is stored as adds up to the blob. Its nodes are read from this
-    /// snapshot; its chunks, whose ids say what they are, from wherever is nearest. Of a blob that is
-    /// stored whole there is nothing to do.
-    ///
-    /// # Errors
-    /// `Missing`, `Corrupt`, `Cancelled`, `Io`, or what `check` returns.
-    pub fn verify_list(
-        &self,
-        id: &Hash,
-        chunks: &Store,
-        check: &(dyn Fn() -> Result<()> + Sync),
-    ) -> Result<u64> {
-        let found = self.find_as(Kind::Blob, id)?;
-        if found.block.encoding != Encoding::List {
-            return Ok(0);
+        match unsound.filter(|_| !sound) {
+            Some(error) => Err(error),
+            None => Ok(read),
         }
-        let list = self.sound_list(id, &found)?;
-        self.copy_list(id, list, chunks, None, &mut |_| check())
     }
 
-    /// Streams the chunks of a list, with its nodes from here and its chunks from another store.
+    /// Hands out what a list names, with its nodes from here and its chunks from another store. What was
+    /// handed out before is passed over.
     pub(super) fn copy_list(
         &self,
         id: &Hash,
         list: List,
         from: &Store,
-        task: Option<&Task>,
-        out: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
-    ) -> Result<u64> {
+        handed: &mut Handed<'_>,
+    ) -> Result<()> {
         let mut chunks = Chunks::new(self, list.clone());
-        let mut hasher = BlobHasher::new();
-        let mut written = 0;
-        let mut current = from.decode_window(id, &chunks.next_window()?)?;
+        let mut known = handed.bytes;
+        let mut current = from.decode_window(id, &chunks.next_window()?, handed.proven)?;
         while !current.is_empty() {
-            task.map_or(Ok(()), Task::check)?;
-            let following = chunks.next_window()?;
-            // What is slow is not to wait for the other: decoding, giving on, and hashing.
-            let (next, (emitted, ())) = rayon::join(
-                || from.decode_window(id, &following),
+            handed.task.map_or(Ok(()), Task::check)?;
+            let (following, proven) = (chunks.next_window()?, handed.proven);
+            let (next, emitted) = rayon::join(
+                || from.decode_window(id, &following, proven),
                 || {
-                    rayon::join(
-                        || {
-                            current.iter().try_for_each(|piece| {
-                                written += piece.len() as u64;
-                                if let Some(task) = task {
-                                    task.add(piece.len() as u64);
-                                }
-                                out(piece)
-                            })
-                        },
-                        || current.iter().for_each(|piece| hasher.update(piece)),
-                    )
+                    current.iter().try_for_each(|piece| {
+                        let passed = known.min(piece.len() as u64);
+                        known -= passed;
+                        let passed = usize::try_from(passed).unwrap_or(piece.len());
+                        handed.take(piece.get(passed..).unwrap_or_default())
+                    })
                 },
             );
             emitted?;
             current = next?;
         }
-        if hasher.finish() != *id {
-            return Err(self.blame(id, list, from));
-        }
-        Ok(written)
+        if handed.hasher.finish() == *id { Ok(()) } else { Err(self.blame(id, list, from)) }
     }
 
     /// What a list that was read from somewhere is worth, with its nodes and chunks from here.
-    pub(crate) fn prove(&self, id: &Hash, list: List, task: &Task) -> Result<Proof> {
+    pub(crate) fn prove(&self, id: &Hash, list: List, task: &Task) -> Result<Worth> {
         let mut chunks = Chunks::new(self, list);
         let mut hasher = BlobHasher::new();
         let next = |chunks: &mut Chunks<'_>| -> Result<Vec<Vec<u8>>> {
@@ -231,49 +233,49 @@ impl Store {
         loop {
             task.check()?;
             match next(&mut chunks) {
-                Err(e) if e.is_corruption() => return Ok(Proof::Incomplete),
+                Err(e) if e.is_corruption() => return Ok(Worth::Incomplete),
                 Err(e) => return Err(e),
                 Ok(window) if window.is_empty() => break,
                 Ok(window) => window.iter().for_each(|piece| hasher.update(piece)),
             }
         }
-        Ok(if hasher.finish() == *id { Proof::Sound } else { Proof::Wrong })
+        Ok(if hasher.finish() == *id { Worth::Sound } else { Worth::Wrong })
     }
 
-    /// Decodes chunks in parallel. What is wrong with one is told of the blob.
-    pub(super) fn decode_window(&self, id: &Hash, window: &[ListItem]) -> Result<Vec<Vec<u8>>> {
+    /// Decodes chunks in parallel, and compares them with their ids if that is asked for. What is wrong
+    /// with one is told of the blob.
+    pub(super) fn decode_window(
+        &self,
+        id: &Hash,
+        window: &[ListItem],
+        proven: bool,
+    ) -> Result<Vec<Vec<u8>>> {
         self.read_ahead_chunks(window)?;
         let told = |item: &ListItem, error| match error {
             Error::Corrupt { .. } => damaged_chunk(id, &item.id),
             other => other,
         };
-        window.par_iter().map(|item| self.chunk(item).map_err(|e| told(item, e))).collect()
+        let read = |item| if proven { self.sound_chunk(item) } else { self.chunk(item) };
+        window.par_iter().map(|item| read(item).map_err(|e| told(item, e))).collect()
     }
 
-    /// Reads a chunk on its way into a blob that is compared with its id as a whole. Where another
-    /// pack may have a sound copy, the chunk is compared with its own id first.
+    /// Reads a chunk on its way into a blob that is compared with its id as a whole. Where another pack
+    /// may have a sound copy, of the chunk or of what it needs, it is compared with its own id first.
     fn chunk(&self, item: &ListItem) -> Result<Vec<u8>> {
         let found = self.find_as(Kind::Blob, &item.id)?;
-        if self.has_twin(&item.id, found.slot) {
+        let coded = found.block.encoding.has_bases();
+        let twin = match self.chain(&item.id).filter(|_| coded) {
+            Some(chain) => chain.twin,
+            None => self.has_twin(&item.id, found.slot),
+        };
+        if twin {
             return self.sound_chunk(item);
         }
         has_length(item, &found)?;
-        if found.block.encoding == Encoding::List {
+        if found.is_list() {
             return self.listed_chunk(item, &found);
         }
         self.bytes_of(&found)
-    }
-
-    /// The list that a chunk is stored as, when it is stored in no other way.
-    fn only_listed(&self, item: &ListItem) -> Result<Option<List>> {
-        match self.locate(&item.id)? {
-            Some(found)
-                if found.block.encoding == Encoding::List && self.best(&item.id)?.is_none() =>
-            {
-                self.list_of(&found, &item.id).map(Some)
-            }
-            _ => Ok(None),
-        }
     }
 
     /// Reads a chunk that is a file as well, and here only as the list of that file's chunks. Those are

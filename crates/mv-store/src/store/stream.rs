@@ -4,46 +4,46 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::Store;
+use super::chunks::Chunks;
 use crate::error::Result;
-use crate::hash::Hash;
-use crate::list::ListItem;
-
-/// Raw bytes decoded at once.
-const WINDOW: u64 = 8 << 20;
+use crate::hash::{Hash, Kind};
+use crate::list::{List, ListItem};
 
 /// The bytes of a blob, decoded a few MiB at a time on all cores. They are not compared with the
 /// blob's id: whoever stores them learns what they are.
 pub(crate) struct BlobStream<'a> {
     store: &'a Store,
     id: Hash,
-    items: VecDeque<ListItem>,
+    /// The list is walked as it is read: a hostile one may repeat its nodes without end.
+    chunks: Chunks<'a>,
+    at_end: bool,
     decoded: VecDeque<Vec<u8>>,
     /// Bytes of the first decoded piece that were handed out.
     at: usize,
 }
 
 impl Store {
-    /// Opens a blob as a stream. Costs its list of chunks.
+    /// Opens a blob as a stream.
     ///
     /// # Errors
-    /// `Missing`, `Corrupt`, `Io`; those of the chunks come while reading.
+    /// `Missing`, `Corrupt`, `Io`; those of list nodes and chunks come while reading.
     pub fn stream(&self, id: &Hash) -> Result<impl Read + Send + '_> {
-        let items = self.chunks(id, usize::MAX)?.unwrap_or_default().into();
-        Ok(BlobStream { store: self, id: *id, items, decoded: VecDeque::new(), at: 0 })
+        let found = self.find_as(Kind::Blob, id)?;
+        let list = match found.is_list() {
+            true => self.sound_list(id, &found)?,
+            false => List { height: 0, items: vec![ListItem { id: *id, len: found.raw_len() }] },
+        };
+        let chunks = Chunks::new(self, list);
+        let decoded = VecDeque::new();
+        Ok(BlobStream { store: self, id: *id, chunks, at_end: false, decoded, at: 0 })
     }
 }
 
 impl BlobStream<'_> {
     fn decode(&mut self) -> Result<()> {
-        let mut window = Vec::new();
-        let mut bytes = 0;
-        while bytes < WINDOW
-            && let Some(item) = self.items.pop_front()
-        {
-            bytes += item.len;
-            window.push(item);
-        }
-        self.decoded = self.store.decode_window(&self.id, &window)?.into();
+        let window = self.chunks.next_window()?;
+        self.at_end = window.is_empty();
+        self.decoded = self.store.decode_window(&self.id, &window, false)?.into();
         self.at = 0;
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Read for BlobStream<'_> {
                 }
                 self.decoded.pop_front();
                 self.at = 0;
-            } else if self.items.is_empty() {
+            } else if self.at_end {
                 return Ok(0);
             } else {
                 self.decode().map_err(io::Error::other)?;

@@ -2,16 +2,20 @@
 //! is anything.
 
 use std::fs;
+use std::io::Read;
 use std::time::Instant;
 
-use mv_store::{Hash, Kind, Nonces, Outline, PackId, Store, Transfer, id_of, verify_pack};
+use mv_store::{
+    Hash, Kind, Nonces, Outline, PackId, Store, Transfer, id_of, verify_lists, verify_pack,
+};
 
 use super::lab::{Lab, after, closure, edited, sound, table, task};
 
-/// A block of blobs, as it lies in a pack.
+/// A block of blobs, or of list nodes, as it lies in a pack.
 #[derive(Clone, Debug)]
 struct Block {
     encoding: u8,
+    kind: u8,
     stored: Vec<u8>,
     raw_len: u64,
     objects: Vec<(Hash, u32)>,
@@ -29,7 +33,18 @@ fn raw(bytes: &[u8]) -> Block {
 
 fn coded(encoding: u8, bytes: &[u8], stored: &[u8]) -> Block {
     let objects = vec![(id_of(Kind::Blob, bytes), 0)];
-    Block { encoding, stored: stored.to_vec(), raw_len: bytes.len() as u64, objects }
+    Block { encoding, kind: 0, stored: stored.to_vec(), raw_len: bytes.len() as u64, objects }
+}
+
+/// The stored bytes of a list.
+fn list(height: u8, items: &[(Hash, u64)]) -> Vec<u8> {
+    let mut list = vec![height];
+    list.extend((items.len() as u32).to_le_bytes());
+    for (id, len) in items {
+        list.extend(id.0);
+        list.extend(len.to_le_bytes());
+    }
+    list
 }
 
 /// A pack of some blocks, with any records of bases.
@@ -41,7 +56,7 @@ fn pack(blocks: &[Block], bases: &[(u32, Hash)]) -> Vec<u8> {
         records.extend(block.raw_len.to_le_bytes());
         records.extend((block.stored.len() as u32).to_le_bytes());
         records.extend((objects.len() as u32).to_le_bytes());
-        records.extend([block.encoding, 0, 0, 0]);
+        records.extend([block.encoding, block.kind, 0, 0]);
         for (id, start) in &block.objects {
             objects.push((*id, objects.len() as u32));
             starts.extend(start.to_le_bytes());
@@ -110,7 +125,7 @@ fn refused(what: &str, blocks: &[Block], bases: &[(u32, Hash)], id: Hash) {
     let found = verify_pack(&store, store.pack_ids().next().unwrap(), &task()).unwrap();
     assert!(!found.problems.is_empty(), "{what}");
     let wanted = [id].into();
-    if let Ok(transfer) = Transfer::plan(&store, &wanted, &|_| false)
+    if let Ok(transfer) = Transfer::plan(&store, &wanted, &Store::open(lab.root(), &[]))
         && transfer.missing.is_empty()
     {
         let root = lab.root().join("to");
@@ -200,12 +215,7 @@ fn a_base_that_is_a_list_is_no_base() {
     let Pair { first, second, diff } = pair();
     let (base, id) = (id_of(Kind::Blob, &first), id_of(Kind::Blob, &second));
     let (low, high) = first.split_at(40_000);
-    let mut list = vec![0];
-    list.extend(2u32.to_le_bytes());
-    for part in [low, high] {
-        list.extend(id_of(Kind::Blob, part).0);
-        list.extend((part.len() as u64).to_le_bytes());
-    }
+    let list = list(0, &[low, high].map(|part| (id_of(Kind::Blob, part), part.len() as u64)));
     let blocks = [raw(low), raw(high), coded(LIST, &first, &list), coded(DIFF, &second, &diff)];
     refused("a list", &blocks, &[(3, base)], id);
 }
@@ -251,4 +261,96 @@ fn bases_of_more_bytes_than_are_allowed_are_refused() {
         let again: Vec<(u32, Hash)> = vec![bases[0]; 512];
         refused("8 GiB", &blocks, &again, id);
     }
+}
+
+#[test]
+fn a_false_list_of_a_blob_that_is_here_is_refused() {
+    let mut lab = Lab::new();
+    let (bytes, other) = (table(70_000, 1), table(70_000, 2));
+    let (id, _) = lab.put(&bytes, &Outline::default());
+    let (other, _) = lab.put(&other, &Outline::default());
+    let named = list(0, &[(other, 70_000)]);
+    let forged = pack(&[coded(LIST, &bytes, &named)], &[]);
+    let forged_id = PackId(id_of(Kind::Blob, &forged));
+    lab.overwrite(forged_id, &forged);
+    let store = Store::open(lab.root(), &[&lab.packs[..], &[forged_id]].concat());
+    let error = verify_lists(&store, &[forged_id], u64::MAX, &task()).unwrap_err();
+    assert!(error.is_corruption());
+    // A full check tells of it as well, whichever copy is read.
+    assert!(store.verify_list(&id, &store, &task()).unwrap_err().is_corruption());
+}
+
+#[test]
+fn what_a_few_bytes_would_decode_without_end_is_not_read() {
+    for (levels, is_read) in [(8, true), (30, false)] {
+        // Two blocks a level, each coded against both of the next.
+        let bytes = |n: u8| vec![n; 1 << 16];
+        let mut blocks: Vec<Block> =
+            (0..levels * 2).map(|n| coded(DIFF, &bytes(n), &[0; 40])).collect();
+        blocks.extend([raw(&bytes(200)), raw(&bytes(201))]);
+        let next = |n: u8| (2..4).map(move |step| n / 2 * 2 + step);
+        let name = |n: u8| blocks[usize::from(n)].objects[0].0;
+        let bases: Vec<(u32, Hash)> = (0..levels * 2)
+            .flat_map(|n| next(n).map(move |base| (n, base)))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(n, base)| (u32::from(n), name(base)))
+            .collect();
+        let mut lab = Lab::new();
+        let store = planted(&mut lab, &pack(&blocks, &bases));
+        assert_eq!(store.contains(&name(0)), is_read, "{levels}");
+    }
+}
+
+#[test]
+fn an_object_may_need_many_others_that_have_much_in_common() {
+    let leaves: Vec<Block> = (0..512u32).map(|n| raw(&n.to_le_bytes())).collect();
+    let coded = |n: u32| coded(DIFF, &n.to_le_bytes(), &[0; 40]);
+    let middle: Vec<Block> = (1000..1512).map(coded).collect();
+    let blocks = [&[coded(9999)][..], &middle, &leaves].concat();
+    let against = |n: u32, of: &[Block]| -> Vec<(u32, Hash)> {
+        of.iter().map(|block| (n, block.objects[0].0)).collect()
+    };
+    let mut bases = against(0, &middle);
+    bases.extend((1..=512).flat_map(|n| against(n, &leaves)));
+    let mut lab = Lab::new();
+    let store = planted(&mut lab, &pack(&blocks, &bases));
+    assert!(store.contains(&blocks[0].objects[0].0));
+}
+
+#[test]
+fn a_block_that_is_much_longer_stored_than_decoded_is_refused() {
+    let mut lab = Lab::new();
+    for (len, is_read) in [(65, true), (66, false)] {
+        let block = coded(ZSTD, b"x", &vec![0; len]);
+        let store = planted(&mut lab, &pack(&[block.clone()], &[]));
+        assert_eq!(store.contains(&block.objects[0].0), is_read, "{len}");
+    }
+}
+
+#[test]
+fn a_list_that_repeats_its_nodes_without_end_is_streamed_as_it_is_read() {
+    let chunk = raw(b"x");
+    let (mut item, mut blocks) = ((chunk.objects[0].0, 1), vec![chunk]);
+    for height in 0..4 {
+        let node = list(height, &[item; 1024]);
+        item = (id_of(Kind::List, &node), item.1 * 1024);
+        let objects = vec![(item.0, 0)];
+        blocks.push(Block {
+            encoding: RAW,
+            kind: 3,
+            raw_len: node.len() as u64,
+            stored: node,
+            objects,
+        });
+    }
+    let top = list(4, &[item]);
+    let id = Hash([9; 32]);
+    let objects = vec![(id, 0)];
+    blocks.push(Block { encoding: LIST, kind: 0, stored: top, raw_len: item.1, objects });
+    let mut lab = Lab::new();
+    let store = planted(&mut lab, &pack(&blocks, &[]));
+    let mut begin = [0; 5000];
+    store.stream(&id).unwrap().read_exact(&mut begin).unwrap();
+    assert_eq!(begin, [b'x'; 5000]);
 }

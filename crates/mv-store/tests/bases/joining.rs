@@ -164,7 +164,7 @@ fn they_are_stored_anew_and_the_rest_is_copied() {
 }
 
 /// Sends what is wanted of some packs to a place that has others; returns what is there then.
-fn sent(lab: &Lab, from: &[PackId], wanted: &HashSet<Hash>, there: &[PackId]) -> Store {
+pub(crate) fn sent(lab: &Lab, from: &[PackId], wanted: &HashSet<Hash>, there: &[PackId]) -> Store {
     let target = tempfile::tempdir_in(lab.root()).unwrap().keep();
     let source = Store::open(lab.root(), from);
     let transport: Arc<dyn Transport> = Arc::new(SharedDir::open(&target.join("to")).unwrap());
@@ -180,7 +180,7 @@ fn sent(lab: &Lab, from: &[PackId], wanted: &HashSet<Hash>, there: &[PackId]) ->
         |packs: &[PackId]| Store::open_remote(Arc::clone(&transport), &folder, packs, &lab.nonces);
     let remote = open(&packs);
     let lacking: HashSet<Hash> = wanted.iter().filter(|id| !remote.contains(id)).copied().collect();
-    let transfer = Transfer::plan(&source, &lacking, &|id| remote.contains(id)).unwrap();
+    let transfer = Transfer::plan(&source, &lacking, &remote).unwrap();
     assert!(transfer.missing.is_empty(), "{:?}", transfer.missing);
     let nonces = &lab.nonces;
     let to = Recipient { transport: &transport, folder: &folder, scratch: &scratch, nonces };
@@ -189,12 +189,17 @@ fn sent(lab: &Lab, from: &[PackId], wanted: &HashSet<Hash>, there: &[PackId]) ->
 }
 
 /// Receives what is wanted of some packs where others are; returns what is there then.
-fn received(lab: &Lab, from: &[PackId], wanted: &HashSet<Hash>, here: &[PackId]) -> Store {
+pub(crate) fn received(
+    lab: &Lab,
+    from: &[PackId],
+    wanted: &HashSet<Hash>,
+    here: &[PackId],
+) -> Store {
     let source = Store::open(lab.root(), from);
     let own = Store::open(lab.root(), here);
     let root = tempfile::tempdir_in(lab.root()).unwrap().keep();
     let lacking: HashSet<Hash> = wanted.iter().filter(|id| !own.contains(id)).copied().collect();
-    let transfer = Transfer::plan(&source, &lacking, &|id| own.contains(id)).unwrap();
+    let transfer = Transfer::plan(&source, &lacking, &own).unwrap();
     assert!(transfer.missing.is_empty(), "{:?}", transfer.missing);
     let packs = transfer.receive(&source, &own, &root, &lab.nonces, &task()).unwrap();
     own.join(&Store::open(&root, &packs))
@@ -373,7 +378,7 @@ fn a_base_that_is_nowhere_is_missing_and_the_object_is_not_there() {
     let chunks = closure(&lab.store(), &[*id]);
     let lost: Vec<&Hash> = chunks.iter().filter(|chunk| !store.contains(chunk)).collect();
     assert!(!lost.is_empty());
-    let transfer = Transfer::plan(&store, &chunks, &|_| false).unwrap();
+    let transfer = Transfer::plan(&store, &chunks, &Store::open(lab.root(), &[])).unwrap();
     assert!(!transfer.missing.is_empty());
     // Whoever stores it again stores what is lost.
     let (again, written) = lab.put_into(&store, bytes, &Outline::default());
