@@ -6,12 +6,14 @@
 //! little is kept are rewritten. Replaced packs are first condemned, and deleted by a later gc when
 //! readers have had time to finish.
 
+mod records;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use mv_graph::reach::{self, Visitor};
-use mv_graph::{Manifest, RepoPath, Retired, State, chain};
-use mv_store::{Hash, Kind, PackId, Store, Transport, Unit, Written};
+use mv_graph::{Manifest, RepoPath, Retired, State};
+use mv_store::{Hash, Kind, PackId, Store, Unit, Written};
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
@@ -135,7 +137,7 @@ pub fn plan_remote(
     remote.state()?;
     remote.store.open_indexes()?;
     let mut plan = plan_for(&Depot::There(&remote, repo), options, session)?;
-    plan.drop_records = expired_records(&remote, session)?;
+    plan.drop_records = records::expired_on(&remote, session)?;
     Ok(RemoteGc { remote, options: *options, plan })
 }
 
@@ -167,7 +169,7 @@ fn plan_for(depot: &Depot<'_>, options: &GcOptions, session: &Session) -> Result
     packs(depot, &mut plan, session)?;
     dead_versions(depot, &objects, &mut plan, session)?;
     if let Depot::Here(repo) = depot {
-        old_records(repo, roots.oldest, &mut plan)?;
+        records::before(repo, roots.oldest, &mut plan)?;
     }
     Ok(plan)
 }
@@ -250,40 +252,6 @@ fn dead_versions(
     plan.paths = paths.into_iter().map(|(path, (_, bytes))| (path.to_string(), bytes)).collect();
     plan.paths.sort();
     Ok(())
-}
-
-/// Lists the records before the oldest one that is kept: they may lead to versions that go.
-fn old_records(repo: &Repo, oldest: u64, plan: &mut GcPlan) -> Result<()> {
-    let all = chain::generations(repo.transport())?;
-    plan.drop_records = all.into_iter().filter(|generation| *generation < oldest).collect();
-    if !plan.drop_records.is_empty() {
-        plan.undo_ends = Some(chain::read(repo.transport(), oldest)?.state.operation);
-    }
-    Ok(())
-}
-
-/// Lists the oldest records of a remote, beyond those that others may go on from.
-fn expired_records(remote: &Remote, session: &Session) -> Result<Vec<u64>> {
-    let mut generations = chain::generations(&*remote.transport)?;
-    let kept = usize::try_from(chain::KEPT).unwrap_or(64);
-    generations.truncate(generations.len().saturating_sub(kept));
-    let mut old = Vec::new();
-    for generation in generations {
-        let record = chain::read(&*remote.transport, generation)?;
-        if !expired(record.state.time, session.now, KEEP_RECORDS) {
-            break;
-        }
-        old.push(generation);
-    }
-    Ok(old)
-}
-
-/// Deletes the records of a plan; one that somebody else deleted is gone as well.
-fn prune(transport: &dyn Transport, plan: &GcPlan) -> Result<u64> {
-    for generation in &plan.drop_records {
-        transport.delete(&chain::name_of(*generation))?;
-    }
-    Ok(plan.drop_records.len() as u64)
 }
 
 /// Decides for each pack whether it stays, goes, or is rewritten.
@@ -397,7 +365,7 @@ pub fn apply(repo: &Repo, plan: &GcPlan, session: &Session) -> Result<GcOutcome>
         return Err(Error::LostRace { generation: repo.state().generation });
     }
     // First what leads to the versions, then the versions: undo must not lead to what is gone.
-    let records_pruned = prune(repo.transport(), plan)?;
+    let records_pruned = records::prune(repo.transport(), plan)?;
     let mut outcome = GcOutcome { records_pruned, ..GcOutcome::default() };
     let rewrite: Vec<PackId> = plan.rewrite_packs.iter().map(|(id, _)| *id).collect();
     let written = rewritten(&Depot::Here(repo), plan, session)?;
@@ -458,7 +426,7 @@ impl RemoteGc {
         let mut outcome = GcOutcome::default();
         self.retire(written.packs, repo, session)?;
         outcome.count(&self.plan, self.remote.state()?, written.stored_bytes);
-        outcome.records_pruned = prune(&*self.remote.transport, &self.plan)?;
+        outcome.records_pruned = records::prune(&*self.remote.transport, &self.plan)?;
         self.remote.forget_old_indexes();
         let now = session.now.ns;
         let grace = i64::try_from(self.plan.grace.as_nanos()).unwrap_or(i64::MAX);

@@ -35,6 +35,8 @@ pub(crate) use tensors::may_have_numbers;
 pub(crate) const OUTLINED: u64 = 64 << 10;
 /// Bytes of a tensor that are compared with a wider one's before all of it is.
 const SAMPLE: u64 = 4096;
+/// Wider tensors of a name that one is compared with: each is a read.
+const TRIES: usize = 16;
 
 /// Makes outlines of the files of one version.
 pub(crate) struct Outlines<'a> {
@@ -174,10 +176,9 @@ impl<'a> Outlines<'a> {
         if same.is_empty() && is_large {
             same.extend(self.seen(numbers));
         }
-        let wider = others.iter().find(|place| {
-            place.element.size() > numbers.element.size()
-                && self.rounds(place, part, numbers, source)
-        });
+        let is_wider = |place: &&Place| place.element.size() > numbers.element.size();
+        let mut wider = others.iter().filter(is_wider).take(TRIES);
+        let wider = wider.find(|place| self.rounds(place, part, numbers, source));
         wider.into_iter().chain(&same).map(Place::similar).collect()
     }
 

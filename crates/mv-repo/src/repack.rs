@@ -10,7 +10,7 @@ mod history;
 mod meanwhile;
 
 use mv_graph::chain;
-use mv_store::{Merge, Unit, Written, plan_repack};
+use mv_store::{Merge, PackInfo, Unit, Written, plan_repack};
 
 use crate::depot::Depot;
 use crate::error::{Error, Result};
@@ -48,18 +48,21 @@ pub fn repack(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
     if before.state().packs.is_empty() || is_repacked(before)? {
         return Ok(RepackOutcome::default());
     }
-    let old = before.state().packs.clone();
-    let bytes = before.store().packs()?.iter().map(|pack| pack.bytes).sum();
     let history = History::of(before, session)?;
     let mut written = anew::store(before, &history, session)?;
     // Only now: whoever commits meanwhile need not wait for as long as all of that took.
     let _lock = repo.lock(session)?;
     let repo = &repo.fresh(session)?;
-    let copied = meanwhile::copied(repo, before, &written.packs, session)?;
+    // A pack that was merged meanwhile stays as what it became.
+    let live = |pack: &PackInfo| repo.state().packs.binary_search(&pack.id).is_ok();
+    let old: Vec<PackInfo> = before.store().packs()?.into_iter().filter(live).collect();
+    let (packs, bytes) = (old.iter().map(|p| p.id).collect(), old.iter().map(|p| p.bytes).sum());
+    let plan = Merge { packs, bytes };
+    let copied = meanwhile::copied(repo, &plan.packs, &written.packs, session)?;
     written.packs.extend(copied.packs);
     written.stored_bytes += copied.stored_bytes;
-    maintain::retire(repo, session, OPERATION, &old, &[], &written.packs, READERS_GRACE)?;
-    Ok(outcome(&Merge { packs: old, bytes }, &written))
+    maintain::retire(repo, session, OPERATION, &plan.packs, &[], &written.packs, READERS_GRACE)?;
+    Ok(outcome(&plan, &written))
 }
 
 /// Whether the packs are those of the last repack, and since then nothing happened but upkeep. A

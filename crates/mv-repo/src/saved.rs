@@ -54,6 +54,7 @@ pub(crate) fn keep(
     let pasts = Pasts { head, ..Pasts::default() };
     let efforts = repo.config().unwrap_or_default().efforts;
     let outlines = Outlines::new(&here, pasts, Some(&snapshot.root), efforts);
+    let outlines = outlines.with_seen(repo.layout().seen());
     let before: HashMap<&RepoPath, &FileEntry> = snapshot
         .candidates
         .iter()

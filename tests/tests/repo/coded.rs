@@ -68,6 +68,59 @@ fn a_fast_commit_and_a_fast_component_are_coded_against_nothing() {
     sandbox.sound();
 }
 
+#[test]
+fn tensors_of_a_model_are_found_under_a_new_path_whatever_its_ending() {
+    for ending in ["pickle", "keras", "nemo", "state"] {
+        let sandbox = Sandbox::new();
+        let mut model = Weights::new(1, 300, true, 1);
+        sandbox.write(format!("models/a.{ending}"), model.safetensors());
+        sandbox.commit("first");
+        model.train(1);
+        sandbox.remove(format!("models/a.{ending}"));
+        sandbox.write(format!("models/b.{ending}"), model.safetensors());
+        let commit = sandbox.json(&["commit", "-m", "second"]);
+        assert!(commit["by_encoding"]["delta"].is_object(), "{ending} {commit}");
+    }
+}
+
+#[test]
+fn the_nth_tensor_of_a_name_in_an_archive_is_compared_with_the_nth() {
+    let sandbox = Sandbox::new();
+    let mut samples: Vec<Weights> = (0..20).map(|n| Weights::new(1, 40, true, n)).collect();
+    let tar = |samples: &[Weights]| {
+        let files = samples.iter().enumerate();
+        archive(files.map(|(n, sample)| (format!("{n}.safetensors"), sample.safetensors())))
+    };
+    sandbox.write("data/samples.tar", tar(&samples));
+    sandbox.commit("first");
+    samples.iter_mut().enumerate().for_each(|(n, sample)| sample.train(n as u64));
+    sandbox.write("data/samples.tar", tar(&samples));
+    let commit = sandbox.json(&["commit", "-m", "second"]);
+    let numbers = 20 * 40 * 256 * 2;
+    assert!(number(&commit["by_encoding"]["delta"]["raw_bytes"]) >= numbers, "{commit}");
+    sandbox.sound();
+}
+
+/// A tar of these files.
+fn archive(files: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for (name, bytes) in files {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..136].copy_from_slice(format!("{:011o}\0", bytes.len()).as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..263].copy_from_slice(b"ustar\0");
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        tar.extend(header);
+        tar.extend(&bytes);
+        tar.resize(tar.len().next_multiple_of(512), 0);
+    }
+    tar.resize(tar.len() + 1024, 0);
+    tar
+}
+
 /// The largest block of an encoding, in any pack.
 fn block(sandbox: &Sandbox, encodings: &[u8]) -> (std::path::PathBuf, usize) {
     let packs = damage::packs(&sandbox.dot()).into_iter();

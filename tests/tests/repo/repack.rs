@@ -134,6 +134,15 @@ fn a_gc_that_only_deletes_what_a_repack_replaced_is_no_reason_for_another() {
 
 #[test]
 fn who_commits_while_everything_is_stored_anew_neither_waits_nor_loses_anything() {
+    commits_meanwhile(1);
+}
+
+#[test]
+fn a_repack_is_not_lost_when_commits_merge_packs_meanwhile() {
+    commits_meanwhile(9);
+}
+
+fn commits_meanwhile(count: usize) {
     let mut story = Story { sandbox: Sandbox::new(), versions: Vec::new() };
     let mut session = mv_tests::session(HOUR);
     let model = Weights::new(2, 2000, true, 1).safetensors();
@@ -162,6 +171,12 @@ fn who_commits_while_everything_is_stored_anew_neither_waits_nor_loses_anything(
         std::fs::remove_file(&lock).unwrap();
         story.sandbox.write("data/joined.dat", [&[7; 1000][..], &model].concat());
         story.commit("meanwhile");
+        for n in 1..count {
+            story.sandbox.write("train.py", format!("print({n})\n"));
+            story.commit("more");
+        }
+        let reflog = story.sandbox.json(&["reflog"]).to_string();
+        assert_eq!(reflog.contains("merge packs"), count > 1);
         drop(held);
         repack.join().unwrap()
     });

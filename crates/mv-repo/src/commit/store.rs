@@ -41,7 +41,7 @@ pub(super) fn store_candidates(
             0..SMALL => small.push(at),
             LARGE.. => large.push(at),
             // In its turn, so that it finds the numbers of others in this version.
-            NUMBERS.. if may_have_numbers(&candidate.path) => large.push(at),
+            NUMBERS.. if may_have_numbers(&candidate.path, now.component) => large.push(at),
             _ => medium.push(at),
         }
     }

@@ -1,5 +1,7 @@
 //! From the layout of a file to the parts that it is stored in.
 
+use std::collections::HashMap;
+
 use mv_formats::{Content, Layout};
 use mv_store::{Element, Hash, Kind, Part, id_of};
 
@@ -17,7 +19,8 @@ const TINY: u64 = 4 << 10;
 pub(super) struct Numbers {
     /// The number of the part.
     pub(super) part: usize,
-    /// A hash of their names and inner shapes.
+    /// A hash of their names and inner shapes, and of how often these came before in the file: of an
+    /// archive in which every entry has a tensor of one name, the third is compared with the third.
     pub(super) key: Hash,
     pub(super) element: Element,
 }
@@ -34,11 +37,17 @@ struct Group {
 pub(super) fn parts_of(layout: &Layout) -> (Vec<Part>, Vec<Numbers>) {
     let (mut parts, mut numbers) = (Vec::new(), Vec::new());
     let mut open: Option<Group> = None;
+    let mut names = HashMap::new();
     let mut close = |group: Group, parts: &mut Vec<Part>| {
         if group.len < TINY {
             return;
         }
-        let key = id_of(Kind::Blob, &group.names);
+        let before = names.entry(id_of(Kind::Blob, &group.names)).or_insert(0_u64);
+        let key = match *before {
+            0 => id_of(Kind::Blob, &group.names),
+            before => id_of(Kind::Blob, &[&group.names[..], &before.to_le_bytes()].concat()),
+        };
+        *before += 1;
         numbers.push(Numbers { part: parts.len(), key, element: group.element });
         parts.push(part(group.start, group.len, Some(group.element)));
     };
@@ -122,6 +131,19 @@ mod tests {
         let ranges: Vec<_> = parts.iter().map(|p| (p.start, p.len)).collect();
         assert_eq!(ranges, [(100, 8000), (8100, 400_000), (500_000, 4096)]);
         assert_eq!(numbers.iter().map(|n| n.part).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn tensors_of_one_name_are_told_apart_by_their_order() {
+        let keys = |count: u64| {
+            let parts = (0..count).map(|n| tensor(n * 100_000, 80_000, "latent", &[100, 200]));
+            let numbers = parts_of(&Layout { parts: parts.collect() }).1;
+            numbers.into_iter().map(|numbers| numbers.key).collect::<Vec<_>>()
+        };
+        let (three, five) = (keys(3), keys(5));
+        assert_eq!(three, five[..3]);
+        let apart: std::collections::HashSet<_> = five.iter().collect();
+        assert_eq!(apart.len(), 5);
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Past {
     pub(super) fn tensors(&self, store: &Store) -> &Tensors {
         self.tensors.get_or_init(|| {
             let mut all = Tensors::default();
-            let files = self.files(store).iter().filter(|file| may_have_numbers(&file.path));
+            let files = self.files(store).iter();
+            let files = files.filter(|file| may_have_numbers(&file.path, file.component));
             for file in files.take(MOST_FILES) {
                 all.extend(tensors_in(store, &file.path, &file.entry));
             }

@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 
-use mv_graph::RepoPath;
+use mv_graph::{Component, RepoPath};
 use mv_store::{Element, Hash, Part, Similar};
 
 use super::OUTLINED;
 use super::parts::Numbers;
 use super::seen::{self, Sighting};
 
-/// Places of numbers that are kept: more are forgotten.
+/// Names of numbers that are kept: more are forgotten.
 const MOST: usize = 1 << 18;
+/// Places that are kept of one name. A project may have a thousand files with one tensor each, all of one
+/// name, and most are no likeness.
+const PLACES: usize = 8;
 
 /// Where some numbers are.
 #[derive(Clone, Debug)]
@@ -40,16 +43,20 @@ pub(super) struct Tensors(HashMap<Hash, Vec<Place>>);
 
 impl Tensors {
     pub(super) fn add(&mut self, numbers: &Numbers, place: Place) {
-        if self.0.len() < MOST {
-            self.0.entry(numbers.key).or_default().push(place);
-        }
+        self.keep(numbers.key, [place]);
     }
 
     pub(super) fn extend(&mut self, other: Tensors) {
         for (key, places) in other.0 {
-            if self.0.len() < MOST {
-                self.0.entry(key).or_default().extend(places);
-            }
+            self.keep(key, places);
+        }
+    }
+
+    fn keep(&mut self, key: Hash, places: impl IntoIterator<Item = Place>) {
+        if self.0.len() < MOST {
+            let known = self.0.entry(key).or_default();
+            let room = PLACES.saturating_sub(known.len());
+            known.extend(places.into_iter().take(room));
         }
     }
 
@@ -75,9 +82,10 @@ impl Tensors {
     }
 }
 
-/// Whether a file may have tensors in it, by its name: to look into all of a version would take long.
-pub(crate) fn may_have_numbers(path: &RepoPath) -> bool {
-    const ENDINGS: [&str; 15] = [
+/// Whether a file may have tensors in it: a model, or one of that name. To look into all of a version
+/// would take long.
+pub(crate) fn may_have_numbers(path: &RepoPath, component: Component) -> bool {
+    const ENDINGS: [&str; 18] = [
         "safetensors",
         "npy",
         "npz",
@@ -90,11 +98,14 @@ pub(crate) fn may_have_numbers(path: &RepoPath) -> bool {
         "zip",
         "tar",
         "pkl",
+        "pickle",
+        "keras",
+        "nemo",
         "joblib",
         "model",
         "weights",
     ];
     let name = path.to_string();
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&&*ending))
+    component == Component::Model || ending.is_some_and(|ending| ENDINGS.contains(&&*ending))
 }

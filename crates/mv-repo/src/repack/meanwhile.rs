@@ -13,21 +13,17 @@ use crate::error::{Error, Result};
 use crate::repo::Repo;
 use crate::session::Session;
 
-/// Copies what packs that are newer than `before` need of its packs and `new` ones lack.
+/// Copies what packs that are neither `old` nor `new` need of the old ones and the new ones lack.
 ///
 /// # Errors
-/// `LostRace` when a pack of `before` was replaced meanwhile, or a new one taken for abandoned.
+/// `LostRace` when a new pack was taken for abandoned, or no old one is left.
 pub(super) fn copied(
     repo: &Repo,
-    before: &Repo,
+    old: &[PackId],
     new: &[PackId],
     session: &Session,
 ) -> Result<Written> {
     let state = repo.state();
-    if state.generation == before.state().generation {
-        return Ok(Written::default());
-    }
-    let old = &before.state().packs;
     let lost = || Error::LostRace { generation: state.generation };
     for pack in new {
         let retired = state.condemned.iter().chain(&state.deleting).any(|r| r.pack == *pack);
@@ -35,11 +31,14 @@ pub(super) fn copied(
             return Err(lost());
         }
     }
+    let newer: Vec<PackId> = state.packs.iter().copied().filter(|p| !old.contains(p)).collect();
+    if newer.is_empty() {
+        return Ok(Written::default());
+    }
     // In a part of a repository what is meant to be missing cannot be told from what is lost.
-    if repo.partial().is_some() || old.iter().any(|pack| state.packs.binary_search(pack).is_err()) {
+    if old.is_empty() || repo.partial().is_some() {
         return Err(lost());
     }
-    let newer: Vec<PackId> = state.packs.iter().copied().filter(|p| !old.contains(p)).collect();
     let store = repo.store().here();
     let there: Vec<PackId> = newer.iter().chain(new).copied().collect();
     let there = Store::open(store.root(), &there);
