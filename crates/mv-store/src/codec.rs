@@ -22,6 +22,8 @@ mod token;
 use std::cell::RefCell;
 use std::fmt;
 
+use zstd::zstd_safe::CParameter;
+
 use crate::error::{Error, Result};
 
 pub use element::Element;
@@ -149,6 +151,10 @@ fn aligned<'a>(
 const SAMPLE: usize = 4096;
 /// Bits a byte beyond which a sample counts as noise.
 const NOISE_BITS: f64 = 7.85;
+/// Bits a byte beyond which bytes are no text: what repeats there is a number of four bytes and more.
+const DENSE_BITS: f64 = 6.5;
+/// Levels that by themselves look for longer repetitions only.
+const QUICK_LEVELS: i32 = 2;
 
 /// Compresses a block if that pays; none means that it is stored raw.
 pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
@@ -160,29 +166,43 @@ pub(crate) fn compress_any(bytes: &[u8], level: i32) -> Result<Option<Vec<u8>>> 
     if bytes.len() < 32 {
         return Ok(None);
     }
+    let short = level <= QUICK_LEVELS && sampled_bits(bytes) > DENSE_BITS;
+    type Kept = Option<(i32, bool, zstd::bulk::Compressor<'static>)>;
     thread_local! {
-        static CONTEXT: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
+        static CONTEXT: RefCell<Kept> = const { RefCell::new(None) };
     }
     let packed = CONTEXT.with_borrow_mut(|slot| {
-        let kept = slot.take().filter(|(l, _)| *l == level);
+        let kept = slot.take().filter(|(l, s, _)| (*l, *s) == (level, short));
         let mut compressor = match kept {
-            Some((_, compressor)) => compressor,
-            None => zstd::bulk::Compressor::new(level)?,
+            Some((.., compressor)) => compressor,
+            None => {
+                let mut new = zstd::bulk::Compressor::new(level)?;
+                if short {
+                    new.set_parameter(CParameter::MinMatch(4))?;
+                }
+                new
+            }
         };
         let packed = compressor.compress(bytes);
-        *slot = Some((level, compressor));
+        *slot = Some((level, short, compressor));
         packed
     });
     let packed =
         packed.map_err(|e| Error::Invalid { what: "block", detail: format!("zstd: {e}") })?;
-    // What saves less than a tenth is not worth its decoding: reading raw is several times as fast.
-    Ok((packed.len() <= bytes.len() / 10 * 9).then_some(packed))
+    // What saves less than a twentieth is not worth its decoding: reading raw is several times as fast.
+    Ok((packed.len() <= bytes.len() / 20 * 19).then_some(packed))
 }
 
-/// Estimates the order-0 entropy from a sample spread over the block: 4 KiB cost about 2 µs.
+/// Whether bytes occur so evenly that nothing is to be gained: 4 KiB cost about 2 µs.
 fn looks_like_noise(bytes: &[u8]) -> bool {
+    // 4096 samples of pure noise measure about 7.95 bits, not 8.
+    bytes.len() >= 4 * SAMPLE && sampled_bits(bytes) > NOISE_BITS
+}
+
+/// Estimates the order-0 entropy, in bits a byte, from a sample spread over the block.
+fn sampled_bits(bytes: &[u8]) -> f64 {
     if bytes.len() < 4 * SAMPLE {
-        return false;
+        return 0.0;
     }
     let mut counts = [0u32; 256];
     let pieces = 16;
@@ -194,16 +214,14 @@ fn looks_like_noise(bytes: &[u8]) -> bool {
         }
     }
     let total = f64::from(u32::try_from(SAMPLE).unwrap_or(u32::MAX));
-    let bits: f64 = counts
+    counts
         .iter()
         .filter(|&&n| n > 0)
         .map(|&n| {
             let share = f64::from(n) / total;
             -share * share.log2()
         })
-        .sum();
-    // 4096 samples of pure noise measure about 7.95 bits, not 8.
-    bits > NOISE_BITS
+        .sum()
 }
 
 /// Decodes one zstd frame into exactly `raw_len` bytes.

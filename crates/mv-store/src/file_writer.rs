@@ -10,7 +10,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::changed_runs::{Alignment, Fate, Prepared, joined, members};
-use crate::codec::Encoding;
+use crate::codec::{Element, Encoding};
 use crate::effort::{Effort, Levels, SMALL};
 use crate::encode::{self, Encoded};
 use crate::error::Result;
@@ -28,9 +28,12 @@ use crate::writer::StoreWriter;
 const WINDOW: usize = 8 << 20;
 /// Chunks below this size share blocks with others.
 const TINY: usize = 16 << 10;
-/// How deep a commit lets chains of differences between numbers become. Each level is decoded at
-/// about half the speed of the first.
-const NUMBERS_DEPTH: u32 = 2;
+/// How deep a commit lets chains of differences between numbers become: so deep that any version is
+/// read at half a GB a second on two cores. Decoding takes a time for each number, so wide ones are
+/// quicker, byte for byte.
+fn deepest(element: Element) -> u32 {
+    if element.size() >= 4 { 3 } else { 2 }
+}
 
 impl StoreWriter<'_> {
     /// Stores a file's content and returns its id and length. `path` serves only for messages;
@@ -194,7 +197,7 @@ fn resembling(
 ) -> Option<Encoded> {
     let (number, offset) = cut.part?;
     let element = cut.element?;
-    let most = outline.depth.unwrap_or(NUMBERS_DEPTH);
+    let most = outline.depth.unwrap_or_else(|| deepest(element));
     let against = |similar: &Similar| {
         let scale = |n: u64| n / element.size() as u64 * similar.element.size() as u64;
         let (start, len) = (scale(offset), scale(chunk.len() as u64));

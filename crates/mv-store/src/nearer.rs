@@ -13,7 +13,7 @@ use crate::writer::StoreWriter;
 
 /// A version becomes a base when a difference to the whole version is longer by less than this: it
 /// takes so much more itself, and the versions after it, which are close to it, take less.
-const AS_GOOD: f64 = 1.15;
+const AS_GOOD: f64 = 1.10;
 
 /// Numbers that those of a cover are coded against, directly or not: the nearest on which a block may
 /// be built that lies at most `most` deep.

@@ -15,6 +15,8 @@ use super::{HEADER, LANES, MANY};
 
 /// Elements that go through one step of decoding before the next: whole groups, in the first cache.
 const STRIP: usize = 16 * GROUP;
+/// Bytes of the largest element.
+const MOST_SIZE: usize = 8;
 
 /// Decodes a block of one kind of number.
 pub(super) fn decode_as<N: Number>(
@@ -38,7 +40,6 @@ pub(super) fn decode_as<N: Number>(
         return Err("no such windows".into());
     }
     let coded = n * N::SIZE;
-    let start = into.len();
     thread_local! {
         static FIELDS: RefCell<Vec<Cell>> = RefCell::default();
     }
@@ -51,12 +52,11 @@ pub(super) fn decode_as<N: Number>(
             u16::from(table_of[usize::from(contexts[place])]) * SIZE as u16
         });
         let guide = Guide { top: top as i16, windows: &windows, fields, cells };
-        into.resize(start + coded, 0);
-        let out = &mut into[start..];
+        into.reserve(raw_len);
         if n >= MANY {
-            read_lanes::<N, LANES>(body, &base[..coded], &guide, out)
+            read_lanes::<N, LANES>(body, &base[..coded], &guide, into)
         } else {
-            read_lanes::<N, 1>(body, &base[..coded], &guide, out)
+            read_lanes::<N, 1>(body, &base[..coded], &guide, into)
         }
     })?;
     match form {
@@ -99,12 +99,12 @@ struct Guide<'a> {
     cells: &'a [Cell; FIELD * SIZE],
 }
 
-/// Decodes all elements into `out`; returns what follows the lanes.
+/// Decodes all elements behind what `into` holds; returns what follows the lanes.
 fn read_lanes<'a, N: Number, const L: usize>(
     body: &'a [u8],
     base: &[u8],
     guide: &Guide<'_>,
-    out: &mut [u8],
+    into: &mut Vec<u8>,
 ) -> Result<&'a [u8], String> {
     let (lengths, body) = body.split_at_checked(4 * L).ok_or("lengths of lanes are cut off")?;
     let mut sizes = [0; L];
@@ -116,8 +116,10 @@ fn read_lanes<'a, N: Number, const L: usize>(
     let mut lanes = Lanes::<L>::open(body, sizes)?;
     let mut fields = [0; STRIP];
     let mut zigzags = [N::Word::default(); STRIP];
-    let strips = base.chunks(STRIP * N::SIZE).zip(out.chunks_mut(STRIP * N::SIZE));
-    for ((parents, children), windows) in strips.zip(guide.windows.chunks(STRIP / GROUP)) {
+    // Not into zeros that have to be written first.
+    let mut strip = [0; STRIP * MOST_SIZE];
+    let strips = base.chunks(STRIP * N::SIZE).zip(guide.windows.chunks(STRIP / GROUP));
+    for (parents, windows) in strips {
         find_fields::<N>(parents, windows, guide, &mut fields);
         let count = parents.len() / N::SIZE;
         if count == STRIP && !N::LONG {
@@ -125,12 +127,14 @@ fn read_lanes<'a, N: Number, const L: usize>(
         } else {
             take_some::<N, L>(&mut lanes, guide.cells, &fields[..count], &mut zigzags);
         }
+        let children = &mut strip[..parents.len()];
         let parents = parents.chunks_exact(N::SIZE);
         for ((child, parent), zigzag) in
             children.chunks_exact_mut(N::SIZE).zip(parents).zip(&zigzags)
         {
             N::put(N::apply(N::get(parent), *zigzag), child);
         }
+        into.extend_from_slice(children);
     }
     lanes.finish()?;
     Ok(rest)
