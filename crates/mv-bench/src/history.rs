@@ -40,7 +40,7 @@ pub(crate) struct Options {
 
 impl Options {
     fn is_tagged(&self, version: u64) -> bool {
-        version % self.tags.max(1) == 0
+        version.is_multiple_of(self.tags.max(1))
     }
 
     /// What `checkout` calls a version.
