@@ -270,11 +270,12 @@ impl Walk<'_> {
     }
 
     /// Notes what a blob is stored as. It may be cut otherwise on the other side; where all that its list
-    /// there names is there, nothing of ours is wanted. Where it is not, our list is wanted as well.
+    /// there names is there, nothing of ours is wanted. Where it is not, our list is wanted as well, or
+    /// the blob itself if it is whole here.
     fn parts(&mut self, id: &Hash, parts: &[Hash]) {
         let holds = self.wanted.holds;
         let lacking: Vec<Hash> = parts.iter().filter(|part| !holds(part)).copied().collect();
-        if !lacking.is_empty() && !holds(id) {
+        if (parts.is_empty() || !lacking.is_empty()) && !holds(id) {
             self.found.objects.insert(*id);
             self.found.objects.extend(lacking);
         }

@@ -209,7 +209,13 @@ impl Walk<'_> {
             return Ok(());
         }
         let parts = match self.objects.children(id) {
-            Ok(parts) => parts.unwrap_or_default(),
+            Ok(Some(parts)) => parts,
+            Ok(None) if self.objects.contains(id) => return Ok(()),
+            // It is here, and something that it is coded against is not.
+            Ok(None) => {
+                let missing = mv_store::Error::Missing { kind: Kind::Blob, id: *id };
+                return self.visitor.problem(Kind::Blob, id, place, missing.into());
+            }
             Err(error) => return self.visitor.problem(Kind::Blob, id, place, error.into()),
         };
         for part in parts {

@@ -504,8 +504,12 @@ impl RemoteGc {
         let going = remote.store.only(&old);
         for kind in [Kind::Blob, Kind::Tree, Kind::Manifest, Kind::List] {
             let ids = going.ids_of(kind)?;
-            let lost = ids.into_iter().filter(|id| again.live.contains(id) && !stays.contains(id));
-            needed.extend(lost);
+            // A list is no base, and one that lacks a chunk is no file.
+            let stays_as_it_is = |id: &Hash| {
+                stays.contains_whole(id) || (!going.contains_whole(id) && stays.holds(id))
+            };
+            let lost = |id: &Hash| again.live.contains(id) && !stays_as_it_is(id);
+            needed.extend(ids.into_iter().filter(lost));
         }
         if !needed.is_empty() {
             let task = session.progress.task("rewriting packs", Unit::Bytes);

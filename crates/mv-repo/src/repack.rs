@@ -22,6 +22,8 @@ use history::History;
 
 /// The operation of a record after which there is nothing to repack.
 const OPERATION: &str = "repack";
+/// The same beside commits, whose packs are left as they are.
+const BESIDE_OTHERS: &str = "repack beside commits";
 /// Operations that change packs and nothing else.
 const UPKEEP: [&str; 3] = ["gc", "merge packs", "gather packs"];
 
@@ -58,10 +60,13 @@ pub fn repack(repo: &Repo, session: &Session) -> Result<RepackOutcome> {
     let old: Vec<PackInfo> = before.store().packs()?.into_iter().filter(live).collect();
     let (packs, bytes) = (old.iter().map(|p| p.id).collect(), old.iter().map(|p| p.bytes).sum());
     let plan = Merge { packs, bytes };
+    // What commits wrote meanwhile stays as it is, until the next repack.
+    let all = repo.state().packs.len() == old.len();
+    let operation = if all { OPERATION } else { BESIDE_OTHERS };
     let copied = meanwhile::copied(repo, &plan.packs, &written.packs, session)?;
     written.packs.extend(copied.packs);
     written.stored_bytes += copied.stored_bytes;
-    maintain::retire(repo, session, OPERATION, &plan.packs, &[], &written.packs, READERS_GRACE)?;
+    maintain::retire(repo, session, operation, &plan.packs, &[], &written.packs, READERS_GRACE)?;
     Ok(outcome(&plan, &written))
 }
 

@@ -91,6 +91,24 @@ fn what_is_there_does_not_travel_but_what_it_refers_to_is_looked_at() {
 }
 
 #[test]
+fn a_file_of_which_only_a_useless_list_is_there_travels_whole() {
+    let s = sample();
+    let (complete, roots) = (HashSet::new(), [s.second]);
+    let wanted = Wanted {
+        roots: &roots,
+        complete: &complete,
+        has: &|_| true,
+        holds: &|id| *id != s.rules,
+        scope: &Whole,
+        depth: None,
+        partial: false,
+    };
+    let task = Progress::new().task("test", Unit::Items);
+    let found = missing(&s.memory, &wanted, &task).unwrap();
+    assert_eq!(found.objects, HashSet::from([s.rules]));
+}
+
+#[test]
 fn a_version_that_is_complete_there_ends_the_walk() {
     let s = sample();
     let complete = HashSet::from([s.first]);

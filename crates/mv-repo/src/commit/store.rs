@@ -18,6 +18,8 @@ const SMALL: u64 = 64 << 10;
 const LARGE: u64 = 8 << 20;
 /// The same for files of numbers.
 const NUMBERS: u64 = 1 << 20;
+/// So many files, at most: thousands of mid-sized ones would keep one core busy and leave the others idle.
+const IN_TURN: usize = 64;
 /// Small files are handed to threads in groups of about this many bytes.
 const GROUP: u64 = 320 << 10;
 
@@ -41,7 +43,11 @@ pub(super) fn store_candidates(
             0..SMALL => small.push(at),
             LARGE.. => large.push(at),
             // In its turn, so that it finds the numbers of others in this version.
-            NUMBERS.. if may_have_numbers(&candidate.path, now.component) => large.push(at),
+            NUMBERS..
+                if large.len() < IN_TURN && may_have_numbers(&candidate.path, now.component) =>
+            {
+                large.push(at);
+            }
             _ => medium.push(at),
         }
     }

@@ -7,9 +7,12 @@
 use std::collections::HashSet;
 
 use mv_graph::reach;
-use mv_store::{Kind, PackId, Store, Transport, Unit, Written, merge_packs};
+use mv_graph::walk::Ancestors;
+use mv_store::{Hash, Kind, PackId, Store, Transport, Unit, Written, merge_packs};
 
+use crate::depot::Depot;
 use crate::error::{Error, Result};
+use crate::maintain;
 use crate::repo::Repo;
 use crate::session::Session;
 
@@ -44,7 +47,13 @@ pub(super) fn copied(
     let there = Store::open(store.root(), &there);
     // What was stored anew is read as it is now: its old chunks are not needed.
     let all = there.join(&store.only(old));
-    let versions = store.only(&newer).ids_of(Kind::Manifest)?;
+    let mut versions = store.only(&newer).ids_of(Kind::Manifest)?;
+    // What a gc has dropped of other versions is no loss.
+    let roots = maintain::roots(&Depot::Here(repo), &all, &|_, _| true)?.versions;
+    let kept: mv_graph::Result<HashSet<Hash>> =
+        Ancestors::new(&all, &roots).map(|version| Ok(version?.0)).collect();
+    let kept = kept?;
+    versions.retain(|id| kept.contains(id));
     let reached = reach::reachable(&all, &versions, &HashSet::new())?;
     let mut bases = HashSet::new();
     for pack in &newer {
