@@ -14,7 +14,7 @@ mod lists;
 mod snapshot;
 mod stream;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -56,6 +56,8 @@ struct Shared {
     ahead: Mutex<ReadAhead>,
     /// Which copies of objects are read. Held only to look up and to note.
     choices: Mutex<Choices>,
+    /// Lists of which everything was seen to be here, by slot and block. Held only to look up and to note.
+    complete: Mutex<HashSet<(usize, u32)>>,
     /// Where objects are looked for that are not in these packs.
     elsewhere: Option<Elsewhere>,
 }

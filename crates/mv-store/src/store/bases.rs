@@ -25,7 +25,7 @@ const MAX_WORK: u64 = 16 << 30;
 /// Raw bytes of bases that may be held at once for one object.
 const MAX_HELD: u64 = 256 << 20;
 /// Choices of copies that are remembered: some 10 MB.
-const REMEMBERED: usize = 1 << 16;
+pub(super) const REMEMBERED: usize = 1 << 16;
 
 /// What has to be read for an object besides its own block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

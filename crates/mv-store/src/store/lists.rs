@@ -5,7 +5,9 @@
 //! is another.
 
 use std::collections::HashSet;
+use std::sync::PoisonError;
 
+use super::bases::REMEMBERED;
 use super::large::Handed;
 use super::{Found, Store};
 use crate::codec::Encoding;
@@ -33,8 +35,22 @@ impl Store {
         self.other_copies(Kind::Blob, id, but).filter(Found::is_list)
     }
 
+    /// Whether everything is here that a copy names; looked at once.
     fn all_of(&self, id: &Hash, copy: &Found) -> bool {
-        self.list_of(copy, id).is_ok_and(|list| self.is_complete(list, false))
+        let key = (copy.slot, copy.place.block);
+        let seen = || self.0.complete.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen().contains(&key) {
+            return true;
+        }
+        let complete = self.list_of(copy, id).is_ok_and(|list| self.is_complete(list, false));
+        if complete {
+            let mut seen = seen();
+            if seen.len() > REMEMBERED {
+                seen.clear();
+            }
+            seen.insert(key);
+        }
+        complete
     }
 
     /// Whether everything is here that a list names. `within` is whether it stands for a chunk: then its

@@ -68,6 +68,7 @@ impl Store {
             blocks: Mutex::default(),
             ahead: Mutex::default(),
             choices: Mutex::default(),
+            complete: Mutex::default(),
             elsewhere: elsewhere.map(|open| Elsewhere {
                 open,
                 opened: OnceLock::new(),
