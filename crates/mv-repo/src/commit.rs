@@ -98,9 +98,9 @@ pub struct CommitOutcome {
 /// Makes a version of the working tree.
 ///
 /// # Errors
-/// `NothingToCommit`, `Invalid`, `UnknownRevision` or `Ambiguous` for the base, `Values` for a file of params or metrics that cannot be understood,
-/// `Policy` for a tag that is taken, `Undecided` when the bytes are to decide on the number and
-/// cannot, `Merging` with the conflicts that nobody has decided, `Unfinished` after an interrupted
+/// `NothingToCommit`, `Invalid`, `UnknownRevision` or `Ambiguous` for the base, `Values` for a file of
+/// params or metrics that cannot be understood, `Policy` for a tag that is taken, `Undecided` when the
+/// bytes are to decide on the number and cannot, `Merging` with the conflicts that nobody has decided, `Unfinished` after an interrupted
 /// checkout, `Changed` for a file that is being written to, `LostRace`, `Io`.
 pub fn commit(repo: &Repo, options: &CommitOptions, session: &Session) -> Result<CommitOutcome> {
     let _lock = repo.lock(session)?;

@@ -5,19 +5,22 @@
 //! temporary file is removed and never synced again: Linux reports a lost page once and then calls
 //! it clean.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+mod lock;
+
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{CWD, OFlags};
 
 use crate::error::{Error, IoContext, Result};
 use crate::hash::{Hash, Nonce, nonce_hex};
+
+pub use lock::Lock;
 
 /// Creates a directory and its parents, and syncs every directory that gained an entry.
 ///
@@ -87,8 +90,6 @@ pub struct TempFile {
 /// After how many bytes a large file is synced in the background while it still grows, so that
 /// the disk works while the processors encode.
 const WRITEBACK: u64 = 64 << 20;
-/// How long a waiter for a lock does nothing before it looks again.
-const LOOK: Duration = Duration::from_millis(20);
 
 impl TempFile {
     /// Creates `dir/name`, which must not exist. The directory is made if it is not there.
@@ -411,70 +412,6 @@ pub fn map_range(file: &File, path: &Path, offset: u64, len: usize) -> Result<Mm
     unsafe { MmapOptions::new().offset(offset).len(len).map(file) }.at("map", path)
 }
 
-/// An advisory lock on a file; it only saves work and correctness never depends on it.
-#[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held for its drop, which unlocks")] File);
-
-impl Lock {
-    /// Takes the lock, waiting for another holder in this or another process.
-    ///
-    /// # Errors
-    /// `Io` when the file cannot be made.
-    pub fn wait(path: &Path) -> Result<Lock> {
-        let file = lock_file(path)?;
-        // A file system without locks answers with an error; work goes on without.
-        drop(file.lock());
-        Ok(Lock(file))
-    }
-
-    /// Takes the lock, waiting for another holder for as long as `go_on` says so. It is asked fifty
-    /// times a second: a wait inside the system could not be told of, and a signal would not end it.
-    ///
-    /// # Errors
-    /// `Io` when the file cannot be made, or what `go_on` returns.
-    pub fn wait_while(
-        path: &Path,
-        go_on: &mut dyn FnMut() -> Result<bool>,
-    ) -> Result<Option<Lock>> {
-        let file = lock_file(path)?;
-        loop {
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) => {}
-                // A file system without locks answers with an error; work goes on without.
-                Ok(()) | Err(TryLockError::Error(_)) => return Ok(Some(Lock(file))),
-            }
-            if !go_on()? {
-                return Ok(None);
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// Takes the lock if it is free.
-    ///
-    /// # Errors
-    /// `Io` when the file cannot be made.
-    pub fn try_now(path: &Path) -> Result<Option<Lock>> {
-        let file = lock_file(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock(file))),
-            Err(_) => Ok(None),
-        }
-    }
-}
-
-fn lock_file(path: &Path) -> Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o644)
-        .custom_flags(flags)
-        .open(path)
-        .at("open", path)
-}
-
 /// Removes a file; one that is not there counts as removed.
 ///
 /// # Errors
@@ -534,25 +471,6 @@ pub fn sweep_dir(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_lock_is_waited_for_only_as_long_as_the_caller_says() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let held = Lock::try_now(&path).unwrap();
-        let mut looks = 0;
-        let mut go_on = || {
-            looks += 1;
-            Ok(looks < 3)
-        };
-        assert!(Lock::wait_while(&path, &mut go_on).unwrap().is_none());
-        assert_eq!(looks, 3);
-        let stopped = Lock::wait_while(&path, &mut || Err(Error::Cancelled));
-        assert!(matches!(stopped, Err(Error::Cancelled)));
-        drop(held);
-        let free = Lock::wait_while(&path, &mut || Err(Error::Cancelled));
-        assert!(free.unwrap().is_some());
-    }
 
     #[test]
     fn a_file_that_has_two_names_already_is_moved_like_any_other() {

@@ -15,7 +15,8 @@ use crate::table::Table;
 /// Show what the history takes on disk
 ///
 /// Logical is the sum over all versions, unique counts equal content once, stored is what it takes in
-/// packs; packs that others replaced take their room until `mv gc` deletes them. What two versions share counts for the older one. Encodings tell how the unique bytes are stored:
+/// packs; packs that others replaced take their room until `mv gc` deletes them. What two versions share
+/// counts for the older one. Encodings tell how the unique bytes are stored:
 /// `float` are numbers by themselves, `delta` numbers against those of another version, `cast` numbers that
 /// are others rounded, `diff` any bytes against another version, `columns` tables by column, `zstd` and `raw`
 /// the rest.

@@ -66,18 +66,6 @@ pub(crate) fn decode(
     }
 }
 
-/// Whether the processor has the instructions of a wider x86-64.
-#[cfg(target_arch = "x86_64")]
-fn has_bmi() -> bool {
-    #[cfg(test)]
-    if tests::BASELINE.get() {
-        return false;
-    }
-    is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("bmi2")
-        && is_x86_feature_detected!("lzcnt")
-}
-
 /// Estimates stored / raw of [`encode`] from 64 runs of 64 elements; about 15 microseconds.
 pub(crate) fn estimate(element: Element, raw: &[u8], base: &[u8]) -> f64 {
     match element {
@@ -143,15 +131,11 @@ fn estimate_as<N: Number>(element: Element, raw: &[u8], base: &[u8]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::BASELINE;
     use super::super::samples::{odd_blocks, step_of_training};
     use super::super::streams;
     use super::*;
     use proptest::prelude::*;
-
-    thread_local! {
-        /// Whether to do without the instructions of newer processors.
-        pub(super) static BASELINE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-    }
 
     #[test]
     fn older_processors_write_and_read_the_same_bytes() {

@@ -6,6 +6,21 @@
 //! The encoder starts there and works from the end to the begin.
 
 use super::entropy::{Cell, FIELD, LOG, SIZE};
+use super::token::{Alphabet, SHORTS, WORDS};
+
+/// Bits of a token in a lane, at most, where tokens are read without a look at where the bytes end.
+const TOKEN: usize = 40;
+
+/// Bits that are there at once, at least.
+const AT_ONCE: usize = 57;
+
+// What is read without a look rests on these.
+const _: () = assert!(longest(&WORDS) <= TOKEN && 2 * longest(&SHORTS) < AT_ONCE);
+
+/// Bits that the longest token takes, with its state.
+const fn longest(alphabet: &Alphabet) -> usize {
+    LOG as usize + alphabet.raw_bits[alphabet.tokens - 1] as usize
+}
 
 /// Writes one lane from its end to its begin.
 #[derive(Clone, Copy)]
@@ -75,11 +90,12 @@ impl Head {
     ///
     /// Gives their numbers.
     #[inline(always)]
-    pub(crate) fn step<const T: usize, const BMI: bool>(
+    pub(crate) fn step<const T: usize>(
         &mut self,
         mut bits: u64,
         cells: &[Cell; FIELD * SIZE],
         fields: [u16; T],
+        how: impl LowBits,
     ) -> [u32; T] {
         let Head { mut state, at } = *self;
         let mut taken = [0; T];
@@ -88,9 +104,9 @@ impl Head {
         for (taken, field) in taken.iter_mut().zip(fields) {
             let cell = cells[(u32::from(field) + state) as usize & (FIELD * SIZE - 1)];
             let (low, raw) = cell.counts();
-            state = cell.next() + low_bits::<BMI>(bits, low) as u32;
+            state = cell.next() + how.low_bits(bits, low) as u32;
             bits = bits.wrapping_shr(low);
-            *taken = cell.head().wrapping_shl(raw) | low_bits::<BMI>(bits, raw) as u32;
+            *taken = cell.head().wrapping_shl(raw) | how.low_bits(bits, raw) as u32;
             bits = bits.wrapping_shr(raw);
         }
         *self = Head { state, at: at + bits.leading_zeros() as usize };
@@ -124,11 +140,11 @@ impl<'a, const N: usize> Lanes<'a, N> {
         load(self.bytes, lane.at >> 3) >> (lane.at & 7)
     }
 
-    /// Whether bytes are left for `tokens` of each lane, of at most 40 bits, and 8 more.
+    /// Whether bytes are left for `tokens` of each lane, of [`TOKEN`] bits, and 8 more.
     #[inline(always)]
     pub(crate) fn is_roomy(&self, tokens: usize) -> bool {
         let most = self.heads.iter().fold(0, |most, lane| most.max(lane.at >> 3));
-        most + 5 * tokens + 8 <= self.bytes.len()
+        most + TOKEN / 8 * tokens + 8 <= self.bytes.len()
     }
 
     /// The same as [`Lanes::peek`], without looking where the bytes end.
@@ -167,12 +183,12 @@ impl<'a, const N: usize> Lanes<'a, N> {
         let cell = cells[(u32::from(field) + self.heads[lane].state) as usize & (FIELD * SIZE - 1)];
         let (state, raw) = (cell.state_bits(), cell.raw_bits());
         self.heads[lane].state =
-            cell.next() + low_bits::<false>(self.peek(&self.heads[lane]), state) as u32;
+            cell.next() + Plain.low_bits(self.peek(&self.heads[lane]), state) as u32;
         self.heads[lane].at += state as usize;
         let low = raw.min(32);
-        let mut value = low_bits::<false>(self.peek(&self.heads[lane]), low);
+        let mut value = Plain.low_bits(self.peek(&self.heads[lane]), low);
         self.heads[lane].at += low as usize;
-        value |= low_bits::<false>(self.peek(&self.heads[lane]), raw - low) << low;
+        value |= Plain.low_bits(self.peek(&self.heads[lane]), raw - low) << low;
         self.heads[lane].at += (raw - low) as usize;
         u64::from(cell.head()).wrapping_shl(raw) | value
     }
@@ -187,16 +203,57 @@ impl<'a, const N: usize> Lanes<'a, N> {
     }
 }
 
-/// The lowest bits.
-#[inline(always)]
-fn low_bits<const BMI: bool>(bits: u64, count: u32) -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    if BMI {
-        // SAFETY: who asks for this was compiled for processors that have the instruction.
-        #[expect(unsafe_code, reason = "compilers add a needless instruction to the count")]
-        return unsafe { std::arch::x86_64::_bzhi_u64(bits, count) };
+/// How the lowest bits of a word are taken. A count is what the lowest byte says, below 64.
+pub(crate) trait LowBits: Copy {
+    /// So many of the lowest bits.
+    fn low_bits(self, bits: u64, count: u32) -> u64;
+}
+
+/// As any processor can.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain;
+
+impl LowBits for Plain {
+    #[inline(always)]
+    fn low_bits(self, bits: u64, count: u32) -> u64 {
+        bits & (1u64.wrapping_shl(count) - 1)
     }
-    bits & (1u64.wrapping_shl(count) - 1)
+}
+
+/// The bit manipulation instructions of x86-64. Who has one of these runs where they are.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Bmi(());
+
+#[cfg(target_arch = "x86_64")]
+impl Bmi {
+    /// Them, if the processor has them.
+    pub(crate) fn here() -> Option<Bmi> {
+        #[cfg(test)]
+        if BASELINE.get() {
+            return None;
+        }
+        let all = is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt");
+        all.then_some(Bmi(()))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl LowBits for Bmi {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "compilers add a needless instruction to the count")]
+    fn low_bits(self, bits: u64, count: u32) -> u64 {
+        // SAFETY: a `Bmi` is made only where the processor has this.
+        unsafe { std::arch::x86_64::_bzhi_u64(bits, count) }
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Whether to do without the instructions of newer processors.
+    pub(crate) static BASELINE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// Eight bytes from `at` on, little-endian.

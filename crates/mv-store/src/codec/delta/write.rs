@@ -6,12 +6,12 @@ use super::super::bits::BitWriter;
 use super::super::element::Element;
 use super::super::entropy::{Encoding, FIELD, Frequencies, TOKENS};
 use super::super::float;
+#[cfg(target_arch = "x86_64")]
+use super::super::lanes::Bmi;
 use super::super::lanes::LaneWriter;
 use super::super::number::{EXPONENTS, Number};
 use super::super::scale::{self, CONTEXTS, GROUP, MIDDLE, STEPS, WINDOWS};
 use super::super::streams;
-#[cfg(target_arch = "x86_64")]
-use super::has_bmi;
 use super::{LANES, MANY};
 
 /// Room that is used again from block to block.
@@ -254,7 +254,7 @@ fn push_all<N: Number, const L: usize>(
         ) {
             push_groups::<N, L>(source, tables, table_of, lanes, buffer);
         }
-        if has_bmi() {
+        if Bmi::here().is_some() {
             // SAFETY: the processor has what the function was compiled for.
             #[expect(unsafe_code, reason = "instructions beyond the baseline were asked for")]
             return unsafe { with_bmi::<N, L>(source, tables, table_of, lanes, buffer) };
