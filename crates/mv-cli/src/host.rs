@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::tz::TimeZone;
 use mv_graph::Time;
 use mv_repo::Machine;
 
@@ -160,10 +161,19 @@ fn columns() -> Option<usize> {
 }
 
 fn present() -> Time {
-    let now = jiff::Zoned::now();
-    let ns = i64::try_from(now.timestamp().as_nanosecond()).unwrap_or(i64::MAX);
-    let minutes = i16::try_from(now.offset().seconds() / 60).unwrap_or(0);
+    let now = jiff::Timestamp::now();
+    let ns = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+    let minutes = i16::try_from(zone().to_offset(now).seconds() / 60).unwrap_or(0);
     Time { ns, offset_minutes: minutes }
+}
+
+/// The time zone here. Where no variable names one, its rules are read from the machine's own file: to
+/// look its name up, all names that there are would be listed first.
+fn zone() -> TimeZone {
+    let named = std::env::var_os("TZ").is_some_and(|name| !name.is_empty());
+    let rules = if named { None } else { std::fs::read("/etc/localtime").ok() };
+    let own = rules.and_then(|rules| TimeZone::tzif("local", &rules).ok());
+    own.unwrap_or_else(TimeZone::system)
 }
 
 fn random() -> io::Result<[u8; 32]> {
